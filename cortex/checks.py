@@ -1,0 +1,158 @@
+"""Faults of a graph's wiring: unknown kinds, bad ids, ports without or with two sources, cycles, dead ends."""
+
+from __future__ import annotations
+
+import difflib
+import keyword
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from torch import nn
+
+from cortex.graph import Edge, Graph, Node
+from cortex.registry import KINDS
+
+# Names that a node may not have: the model class and its exported form use them. A leading underscore is ours as well.
+RESERVED = frozenset(dir(nn.Module)) | frozenset(vars(nn.Module())) | {"logits", "new_cache", "loss_weights", "self"}
+
+
+@dataclass(frozen=True)
+class Issue:
+    """One fault, pinned to a node and a field where it has them. `follows` names the node whose fault this comes from."""
+
+    node: str | None
+    field: str | None
+    message: str
+    hint: str = ""
+    follows: str | None = None
+
+    def __str__(self) -> str:
+        where = ".".join(filter(None, (self.node, self.field))) or "graph"
+        return f"{where}: {self.message}" + (f"; {self.hint}" if self.hint else "")
+
+
+@dataclass
+class Wiring:
+    """`order`: nodes that can be computed, each after its inputs; `inputs`: port -> source of each node."""
+
+    order: list[Node] = field(default_factory=list)
+    inputs: dict[str, dict[str, str]] = field(default_factory=dict)
+    issues: list[Issue] = field(default_factory=list)
+
+
+def wiring_issues(graph: Graph) -> Wiring:
+    """The order of computation and every fault of the wiring."""
+    wiring = Wiring()
+    known = [node for node in graph.nodes if _known(node, wiring)]
+    for node in known:
+        wiring.inputs[node.id] = _inputs(graph, node, wiring)
+    _order(known, wiring)
+    _check_roles(graph, known, wiring)
+    return wiring
+
+
+def _known(node: Node, wiring: Wiring) -> bool:
+    if not node.id.isidentifier() or keyword.iskeyword(node.id) or node.id.startswith("_"):
+        wiring.issues.append(
+            Issue(
+                node.id,
+                "id",
+                f"{node.id!r} cannot name a node",
+                "use letters, digits and _, a letter first, no Python keyword",
+            )
+        )
+    elif node.id in RESERVED:
+        wiring.issues.append(Issue(node.id, "id", f"{node.id!r} is a name that torch uses", f"try {node.id}_1"))
+    if node.kind not in KINDS:
+        near = difflib.get_close_matches(node.kind, KINDS, 1, 0.5)
+        hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(KINDS)}"
+        wiring.issues.append(Issue(node.id, "kind", f"there is no node kind {node.kind!r}", hint))
+        return False
+    return True
+
+
+def _inputs(graph: Graph, node: Node, wiring: Wiring) -> dict[str, str]:
+    ports = KINDS[node.kind].inputs
+    edges: dict[str, list[Edge]] = {}
+    for edge in graph.into(node.id):
+        edges.setdefault(edge.port, []).append(edge)
+    for port, found in edges.items():
+        if port not in ports:
+            what = f"has no input port {port!r}" if ports else "is a source and takes no input"
+            hint = f"expected {', '.join(ports)}" if ports else f"remove the edge from {found[0].source}"
+            wiring.issues.append(Issue(node.id, port, what, hint))
+        elif len(found) > 1:
+            names = ", ".join(edge.source for edge in found)
+            wiring.issues.append(Issue(node.id, port, f"{len(found)} sources go into one port: {names}", "keep one of them"))
+    inputs = {}
+    for port in ports:
+        for edge in edges.get(port, ()):
+            source = graph.node(edge.source)
+            if source.kind in KINDS and KINDS[source.kind].output is None:
+                wiring.issues.append(Issue(node.id, port, f"{edge.source} is a loss and gives nothing on", "remove this edge"))
+            elif len(edges[port]) == 1:
+                inputs[port] = edge.source
+        if port not in edges:
+            what = "nothing is connected to it" if len(ports) == 1 else f"nothing is connected to its port {port}"
+            wiring.issues.append(Issue(node.id, port, what, "draw an edge into it, or delete the node"))
+    return inputs
+
+
+def _order(known: list[Node], wiring: Wiring) -> None:
+    """Nodes in document order, each after its inputs; what is left over stands in a cycle or behind one."""
+    waiting, done = list(known), set()
+    ids = {node.id for node in known}
+    while True:
+        ready = [node for node in waiting if all(s in done or s not in ids for s in wiring.inputs[node.id].values())]
+        if not ready:
+            break
+        wiring.order.extend(ready)
+        done.update(node.id for node in ready)
+        waiting = [node for node in waiting if node.id not in done]
+    left = {node.id: set(wiring.inputs[node.id].values()) & {other.id for other in waiting} for node in waiting}
+    in_cycle = {name for name in left if _reaches(name, name, left.__getitem__)}
+    for name in left:
+        if name in in_cycle:
+            others = " -> ".join(_cycle(name, left))
+            wiring.issues.append(Issue(name, None, f"stands in a cycle: {others}", "remove one edge of it"))
+        else:
+            root = next(other for other in in_cycle if _reaches(name, other, left.__getitem__))
+            wiring.issues.append(Issue(name, None, f"waits for {root}, which stands in a cycle", follows=root))
+
+
+def _reaches(start: str, goal: str, inputs: Callable[[str], set[str]]) -> bool:
+    stack, seen = list(inputs(start)), set()
+    while stack:
+        name = stack.pop()
+        if name == goal:
+            return True
+        if name not in seen:
+            seen.add(name)
+            stack.extend(inputs(name))
+    return False
+
+
+def _cycle(name: str, left: dict[str, set[str]]) -> list[str]:
+    """The cycle through `name` along the edges, beginning and ending with it; the names as they feed each other."""
+    path, current = [name], name
+    while True:
+        current = next(source for source in sorted(left[current]) if source == name or _reaches(source, name, left.__getitem__))
+        path.append(current)
+        if current == name or len(path) > len(left):
+            return path[::-1]
+
+
+def _check_roles(graph: Graph, known: list[Node], wiring: Wiring) -> None:
+    roles = {node.id: KINDS[node.kind].role for node in known}
+    sources = [name for name, role in roles.items() if role == "source"]
+    if not sources:
+        wiring.issues.append(Issue(None, None, "there is no data source", "add one, for example Shakespeare"))
+    for extra in sources[1:]:
+        wiring.issues.append(Issue(extra, None, f"is a second data source beside {sources[0]}", "keep one of them"))
+    if "loss" not in roles.values():
+        wiring.issues.append(
+            Issue(None, None, "there is no Loss, so nothing could be trained", "add a Loss after the last Linear")
+        )
+    for name, role in roles.items():
+        if role != "loss" and not graph.out_of(name):
+            wiring.issues.append(Issue(name, None, "its output goes nowhere", "connect it, or delete the node"))

@@ -1,0 +1,57 @@
+"""Kinds, plans and issues as JSON-ready data, for the command line and the node reference."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cortex.builder import Plan, shape_text
+from cortex.checks import Issue
+from cortex.registry import KINDS
+
+
+def describe_kinds() -> list[dict[str, Any]]:
+    """Every node kind with its role, shape rule, help and parameters, in the order of declaration."""
+    return [
+        {
+            "kind": kind.name,
+            "role": kind.role,
+            "family": kind.family,
+            "shape": kind.shape,
+            "inputs": list(kind.inputs),
+            "causal": kind.causal,
+            "help": kind.help,
+            "params": [
+                {"name": name, "default": param.default, "expected": param.expected(), "help": param.help}
+                for name, param in kind.params.items()
+            ],
+        }
+        for kind in KINDS.values()
+    ]
+
+
+def describe_plan(planned: Plan) -> dict[str, Any]:
+    """Parameters, vocabulary, and every node with its shape and parameter count; None where not known."""
+    return {
+        "name": planned.graph.name,
+        "parameters": planned.total if not planned.issues else None,
+        "vocabulary": planned.vocabulary,
+        "nodes": [
+            {
+                "id": node.id,
+                "kind": node.kind,
+                "shape": shape_text(planned.shapes[node.id]) if node.id in planned.shapes else "",
+                "parameters": planned.parameters.get(node.id),
+            }
+            for node in planned.graph.nodes
+        ],
+    }
+
+
+def describe_issue(issue: Issue) -> dict[str, Any]:
+    return {
+        "node": issue.node,
+        "field": issue.field,
+        "message": issue.message,
+        "hint": issue.hint,
+        "follows": issue.follows,
+    }

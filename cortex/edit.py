@@ -1,0 +1,50 @@
+"""Edits of a graph written as text: `training.lr=3e-4`, `nodes.data.seq_len=128`, `model.embedding_dim=256`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from cortex.builder import TRAINING
+from cortex.graph import Graph
+from cortex.params import Param
+from cortex.presets import MODEL, set_model
+from cortex.registry import KINDS
+
+
+class SettingError(ValueError):
+    """A setting that does not exist or a value that it cannot have; the text says what was expected."""
+
+
+def apply_setting(graph: Graph, text: str) -> Graph:
+    """The graph with the setting `KEY=VALUE` made; SettingError says why it cannot be."""
+    key, equals, value = text.partition("=")
+    scope, *rest = key.strip().split(".")
+    if not equals or scope not in ("training", "nodes", "model"):
+        raise SettingError("expected training.NAME=VALUE, nodes.ID.NAME=VALUE or model.NAME=VALUE")
+    if scope == "nodes" and len(rest) == 2:
+        node_id, name = rest
+        if node_id not in graph:
+            raise SettingError(f"there is no node {node_id}; the nodes are {', '.join(node.id for node in graph.nodes)}")
+        kind = KINDS.get(graph.node(node_id).kind)
+        if kind is None:
+            raise SettingError(f"node {node_id} is of the unknown kind {graph.node(node_id).kind!r}")
+        return graph.with_param(node_id, name, _parsed(kind.params, name, value))
+    if scope == "nodes" or len(rest) != 1:
+        raise SettingError(f"{key} names no setting; expected training.NAME, nodes.ID.NAME or model.NAME")
+    if scope == "training":
+        return graph.with_training(rest[0], _parsed(TRAINING, rest[0], value))
+    value = _parsed(MODEL, rest[0], value)
+    try:
+        return set_model(graph, rest[0], value)
+    except ValueError as error:
+        raise SettingError(str(error)) from None
+
+
+def _parsed(params: Mapping[str, Param], name: str, text: str) -> Any:
+    if name not in params:
+        raise SettingError(f"{name} is not a setting here; expected one of {', '.join(params)}")
+    try:
+        return params[name].parse(text)
+    except ValueError as error:
+        raise SettingError(f"{name}: {error}") from None

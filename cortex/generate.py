@@ -1,0 +1,70 @@
+"""Sampling of tokens from a model, one at a time, with a key/value cache. Importable alone: torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+
+def pick(logits: Tensor, *, temperature: float, top_k: int, top_p: float, generator: torch.Generator | None = None) -> int:
+    """A token drawn from logits (V,).
+
+    Args:
+        temperature: divides the logits; 0 takes the likeliest token.
+        top_k: only the k likeliest tokens can be drawn; 0 for all.
+        top_p: only the likeliest tokens that together reach this probability (Holtzman et al. 2020); 1 for all.
+    """
+    if temperature == 0:
+        return int(logits.argmax())
+    probability = torch.softmax(logits.double() / temperature, -1)  # (V,)
+    if top_k or top_p < 1:
+        order = probability.argsort(descending=True)  # (V,)
+        before = probability[order].cumsum(0) - probability[order]  # (V,) of all likelier ones
+        keep = before < top_p
+        if top_k:
+            keep[top_k:] = False
+        probability[order[~keep]] = 0.0
+    return int(torch.multinomial(probability, 1, generator=generator))
+
+
+@torch.inference_mode()
+def generate(
+    model: nn.Module,
+    prompt: list[int],
+    *,
+    context: int,
+    vocab_size: int,
+    max_tokens: int = 100,
+    temperature: float = 0.8,
+    top_k: int = 0,
+    top_p: float = 1.0,
+    seed: int = 1,
+) -> Iterator[int]:
+    """Tokens that follow the prompt, as they are drawn.
+
+    Args:
+        prompt: at least one token.
+        context: most positions that the model sees at once: what it was trained on. When it is full, the older half is
+            forgotten and the rest is read again from position 0.
+        vocab_size: tokens from this one on have no text and are never drawn.
+    """
+    device = next(model.parameters()).device
+    generator = torch.Generator().manual_seed(seed)
+    was_training = model.training
+    model.eval()
+    try:
+        seen = prompt[-context:]
+        cache, new = model.new_cache(), seen
+        for _ in range(max_tokens):
+            if len(seen) > context:
+                seen = seen[-max(1, context // 2) :]
+                cache, new = model.new_cache(), seen
+            tokens = torch.tensor([new], device=device)  # (1, T)
+            logits = model.logits(tokens, cache)[0, -1, :vocab_size]  # (V,)
+            token = pick(logits.float().cpu(), temperature=temperature, top_k=top_k, top_p=top_p, generator=generator)
+            yield token
+            seen, new = [*seen, token], [token]
+    finally:
+        model.train(was_training)

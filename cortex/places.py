@@ -1,0 +1,49 @@
+"""Where things are kept on disk. Everything else takes these folders as arguments."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Places:
+    """`runs`: a folder a run; `store`: prepared data sets; `documents`: graphs being edited; `uploads`: users' texts."""
+
+    runs: Path
+    store: Path
+    documents: Path
+    uploads: Path
+
+
+def places(environment: Mapping[str, str] = os.environ, runs: str | None = None) -> Places:
+    """The folders below CORTEXNODUS_HOME, or below the working directory where that is not set."""
+    home = Path(environment.get("CORTEXNODUS_HOME") or ".").absolute()
+    work = home / "workspace"
+    return Places(Path(runs).absolute() if runs else home / "runs", work / "store", work / "documents", work / "uploads")
+
+
+def write_atomically(path: Path, content: str | bytes, *, durable: bool = True) -> None:
+    """Replace the file so that a reader, or a kill at any moment, sees the old content or the new, never a part."""
+    content = content.encode() if isinstance(content, str) else content
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
+        os.chmod(name, 0o644)
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def to_json(data: Any) -> str:
+    return json.dumps(data, indent=1, ensure_ascii=False) + "\n"

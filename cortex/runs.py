@@ -1,0 +1,281 @@
+"""The run directory: created by whoever starts a run, filled by one worker, read by everybody else (docs/formats.md)."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import platform
+import re
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from cortex import __version__
+from cortex.graph import Graph, GraphError, from_document, to_document
+from cortex.places import to_json, write_atomically
+
+FORMAT, VERSION = "cortexnodus/run", 1
+CHECKPOINTS = ("best", "last")
+ENDED = ("finished", "stopped", "failed")
+ACTIVE = ("starting", "preparing", "running")
+
+# A run that nobody has taken up after this many seconds was never started: a worker claims its run before it loads torch.
+_START_GRACE = 10.0
+_HEARTBEAT_GRACE = 10.0
+
+
+class RunError(ValueError):
+    """No such run, or one that cannot be read or used: which, what was found, what to do."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run on disk. Reading it never changes it."""
+
+    path: Path
+
+    @property
+    def id(self) -> str:
+        """The folder's name."""
+        return self.path.name
+
+    def record(self) -> dict[str, Any]:
+        """run.json: what the run was started with. RunError when it is damaged or of a newer version."""
+        try:
+            record = json.loads((self.path / "run.json").read_text())
+        except (OSError, ValueError) as error:
+            raise RunError(f"{self.path}: run.json cannot be read: {error}") from None
+        if not isinstance(record, dict) or record.get("format") != FORMAT or record.get("version") != VERSION:
+            raise RunError(f'{self.path}: run.json is not of format "{FORMAT}" version {VERSION}')
+        return record
+
+    def graph(self) -> Graph:
+        """The document that the run was started with."""
+        try:
+            return from_document(self.record()["graph"], "run.json graph")
+        except GraphError as error:
+            raise RunError(f"{self.path}: {error}") from None
+
+    def status(self) -> dict[str, Any]:
+        """What the worker last wrote of itself; empty when it has written nothing readable."""
+        try:
+            status = json.loads((self.path / "status.json").read_text())
+        except (OSError, ValueError):
+            return {}
+        return status if isinstance(status, dict) else {}
+
+    def state(self, now: float | None = None) -> str:
+        """starting, preparing, running, finished, stopped, failed or interrupted; computed, never guessed."""
+        status = self.status()
+        state = status.get("state")
+        if state in ENDED:
+            return state
+        if status.get("pid") is None:
+            waiting = (time.time() if now is None else now) - status.get("heartbeat", 0.0)
+            return "starting" if waiting < _START_GRACE else "interrupted"
+        return state if state in ACTIVE and worker_alive(status) else "interrupted"
+
+    def events(self) -> list[dict[str, Any]]:
+        """Every whole event of metrics.jsonl in order; a torn or foreign line is passed over."""
+        return list(_events(self.path / "metrics.jsonl"))
+
+    def checkpoint(self, name: str) -> Path:
+        return self.path / "checkpoints" / f"{name}.safetensors"
+
+    def request(self, what: str) -> None:
+        """Ask the worker for something; it answers by doing it."""
+        folder = self.path / "requests"
+        folder.mkdir(exist_ok=True)
+        write_atomically(folder / what, "")
+
+    def requested(self, what: str) -> bool:
+        return (self.path / "requests" / what).exists()
+
+    def log_tail(self, lines: int = 40) -> str:
+        """The last lines of the worker's log."""
+        try:
+            with open(self.path / "log.txt", "rb") as file:
+                file.seek(max(0, os.fstat(file.fileno()).st_size - 200 * lines))
+                return "\n".join(file.read().decode(errors="replace").splitlines()[-lines:])
+        except OSError:
+            return ""
+
+
+def create_run(root: Path, graph: Graph, *, fingerprint: str, name: str | None = None, max_steps: int | None = None) -> Run:
+    """A new run directory with run.json and a first status; whoever calls this starts a worker on it next."""
+    name = (name or graph.name).strip() or "run"
+    created = datetime.now().astimezone()
+    root.mkdir(parents=True, exist_ok=True)
+    path = _new_folder(root, f"{created:%Y%m%d-%H%M%S}-{_slug(name)}")
+    record = {
+        "format": FORMAT,
+        "version": VERSION,
+        "name": name,
+        "created": created.isoformat(timespec="seconds"),
+        "parent": None,
+        "graph": to_document(graph),
+        "max_steps": max_steps,
+        "data": {"fingerprint": fingerprint},
+        "versions": _versions(),
+        "machine": {"system": platform.platform(), "processor": _processor(), "cores": os.cpu_count()},
+    }
+    (path / "checkpoints").mkdir()
+    (path / "requests").mkdir()
+    write_atomically(path / "status.json", to_json({"state": "starting", "pid": None, "heartbeat": time.time()}))
+    # Last: a folder without run.json is not a run, so a reader never meets half of one.
+    write_atomically(path / "run.json", to_json(record))
+    return Run(path)
+
+
+def list_runs(root: Path) -> list[Run]:
+    """The runs below `root`, newest first."""
+    if not root.is_dir():
+        return []
+    return [Run(path.parent) for path in sorted(root.glob("*/run.json"), key=lambda path: path.parent.name, reverse=True)]
+
+
+def find_run(name: str, root: Path) -> Run:
+    """The run of that directory, folder name, or name; RunError when there is none or more than one."""
+    for path in (root / name if _is_plain(name) else Path(name), Path(name)):
+        if (path / "run.json").is_file():
+            return Run(path.absolute())
+    runs = list_runs(root)
+    named = [run for run in runs if summary_name(run) == name]
+    if len(named) > 1:
+        raise RunError(f"run {name}: {len(named)} runs have this name; give one of {', '.join(run.id for run in named)}")
+    if named:
+        return named[0]
+    have = f"there are {', '.join(run.id for run in runs[:5])}" + (" …" if len(runs) > 5 else "") if runs else "there are none"
+    raise RunError(f"run {name}: not found in {root}; {have}")
+
+
+def summary_name(run: Run) -> str:
+    """The name the user gave the run; its folder's name where run.json cannot be read."""
+    try:
+        return run.record()["name"]
+    except (RunError, KeyError):
+        return run.id
+
+
+def summary(run: Run) -> dict[str, Any]:
+    """What tables and headers show of a run: state, progress, and best validation loss with the step it came at.
+
+    Values that are not known are None. `best_*` are of the lowest validation loss, not the last.
+    """
+    row: dict[str, Any] = dict.fromkeys(
+        ("name", "source", "created", "step", "steps", "epoch", "tokens", "parameters", "vocabulary", "train_loss",
+         "tokens_per_second", "elapsed", "seconds_left", "best_loss", "best_perplexity", "best_step", "bits_per_byte",
+         "why_not_bits", "device", "error")
+    )  # fmt: skip
+    row |= {"run": run.id, "directory": str(run.path), "state": run.state(), "name": run.id}
+    try:
+        record = run.record()
+        row |= {"name": record["name"], "created": record["created"]}
+    except (RunError, KeyError) as error:
+        return row | {"state": "damaged", "error": str(error)}
+    bytes_, tokens = None, None
+    for event in run.events():
+        kind = event["event"]
+        if kind == "start":
+            row |= {key: event.get(key) for key in ("steps", "parameters", "vocabulary", "device", "source", "why_not_bits")}
+            bytes_, tokens = event.get("validation_bytes"), event.get("validation_tokens")
+        elif kind in ("train", "validation"):
+            row |= {key: event.get(key) for key in ("step", "tokens", "elapsed")}
+        if kind == "train":
+            row |= {
+                "train_loss": event["loss"],
+                "epoch": event.get("epoch"),
+                "tokens_per_second": event.get("tokens_per_second"),
+            }
+        elif kind == "validation" and (row["best_loss"] is None or event["loss"] < row["best_loss"]):
+            row |= {"best_loss": event["loss"], "best_step": event["step"]}
+    if row["best_loss"] is not None:
+        from cortex.evaluate import (
+            perplexity,
+        )  # here, since it loads torch, which stopping or claiming a run does not need
+
+        row["best_perplexity"] = perplexity(row["best_loss"])
+        if bytes_:
+            row["bits_per_byte"] = row["best_loss"] * tokens / (bytes_ * math.log(2))
+    if row["state"] == "running" and row["step"] and row["steps"]:
+        row["seconds_left"] = row["elapsed"] / row["step"] * (_last_step(record, row["steps"]) - row["step"])
+    row["error"] = run.status().get("error")
+    return row
+
+
+def _last_step(record: Mapping[str, Any], steps: int) -> int:
+    return min(steps, record.get("max_steps") or steps)
+
+
+def worker_alive(status: Mapping[str, Any]) -> bool:
+    """Whether the process that wrote this status still runs: not dead, not a zombie, not another one of the same number."""
+    pid = status.get("pid")
+    if type(pid) is not int or pid <= 0:
+        return False
+    if Path("/proc/self/stat").exists():
+        return status.get("pid_started") is not None and process_started(pid) == status["pid_started"]
+    return time.time() - status.get("heartbeat", 0.0) < _HEARTBEAT_GRACE
+
+
+def process_started(pid: int) -> int | None:
+    """When a live process started, in clock ticks since the machine's start; None for a dead one and for a zombie.
+
+    Linux tells it in /proc/PID/stat; elsewhere None, and heartbeats tell who lives.
+    """
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return None
+    fields = stat[stat.rindex(")") + 2 :].split()  # the name before it may hold spaces and brackets
+    return None if fields[0] in "ZX" else int(fields[19])
+
+
+def _events(path: Path) -> Iterator[dict[str, Any]]:
+    try:
+        with open(path, "rb") as file:
+            for line in file:
+                try:
+                    event = json.loads(line)
+                except ValueError:
+                    continue
+                if isinstance(event, dict) and "event" in event:
+                    yield event
+    except OSError:
+        return
+
+
+def _new_folder(root: Path, name: str) -> Path:
+    for number in range(1, 10_000):
+        path = root / (name if number == 1 else f"{name}-{number}")
+        try:
+            path.mkdir()
+            return path
+        except FileExistsError:
+            continue
+    raise RunError(f"{root}: no free folder name for {name}")
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"[^a-zA-Z0-9._]+", "-", name).strip("-.")[:60] or "run"
+
+
+def _is_plain(name: str) -> bool:
+    return bool(name) and Path(name).name == name and name not in (".", "..")
+
+
+def _versions() -> dict[str, str]:
+    from importlib.metadata import version
+
+    return {"cortexnodus": __version__, "python": platform.python_version(), "torch": version("torch")}
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())

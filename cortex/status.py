@@ -1,0 +1,56 @@
+"""status.json of a run: what its worker says of itself. Loads no torch, so a run is claimed the moment its process starts."""
+
+from __future__ import annotations
+
+import os
+import platform
+import threading
+import time
+from datetime import datetime
+from typing import Any
+
+from cortex.places import to_json, write_atomically
+from cortex.runs import Run, process_started
+
+_HEARTBEAT_SECONDS = 2.0
+
+
+class Status:
+    """status.json of a run: what the worker says of itself, with a heartbeat from a thread of its own."""
+
+    def __init__(self, run: Run) -> None:
+        self._path = run.path / "status.json"
+        self._lock = threading.Lock()
+        self._ended = threading.Event()
+        pid = os.getpid()
+        self._facts: dict[str, Any] = {
+            "state": "starting", "pid": pid, "pid_started": process_started(pid), "host": platform.node(),
+            "step": 0, "message": "", "error": None,
+        }  # fmt: skip
+        self.set()
+        self._thread = threading.Thread(target=self._beat, daemon=True)
+        self._thread.start()
+
+    def set(self, **facts: Any) -> None:
+        """Change some facts and write them all."""
+        with self._lock:
+            self._facts |= facts
+            content = to_json({**self._facts, "heartbeat": time.time()})
+            write_atomically(self._path, content, durable="state" in facts)
+
+    def note(self, **facts: Any) -> None:
+        """Change some facts; the next heartbeat writes them."""
+        with self._lock:
+            self._facts |= facts
+
+    def end(self, state: str, error: str | None = None) -> None:
+        self._ended.set()
+        self._thread.join()
+        self.set(state=state, message="", error=error, ended=datetime.now().astimezone().isoformat(timespec="seconds"))
+
+    def _beat(self) -> None:
+        while not self._ended.wait(_HEARTBEAT_SECONDS):
+            try:
+                self.set()
+            except OSError as error:  # a full disk: the run itself will meet it and say so
+                print(f"status.json cannot be written: {error}", flush=True)

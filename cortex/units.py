@@ -1,0 +1,52 @@
+"""Numbers as a person reads them; one place for terminal and pages. Unknown is an en dash, never 0."""
+
+from __future__ import annotations
+
+import math
+
+UNKNOWN = "–"
+
+
+def loss(value: float | None) -> str:
+    """Nats per token with 3 decimals."""
+    return UNKNOWN if value is None else f"{value:.3f}"
+
+
+def perplexity(value: float | None) -> str:
+    """One decimal, thousands separated."""
+    if value is None:
+        return UNKNOWN
+    return f"{value:,.1f}" if math.isfinite(value) and value < 1e9 else "> 1e9"
+
+
+def count(value: float | None) -> str:
+    """`9.15 M`, `512`, `12.8 k`: a number of parameters, tokens or steps in three digits."""
+    if value is None:
+        return UNKNOWN
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
+        if abs(value) >= size:
+            scaled = value / (1e3 if letter == "k" else size)
+            return f"{scaled:.{0 if scaled >= 100 else 1 if scaled >= 10 else 2}f} {letter}"
+    return f"{value:,.0f}"
+
+
+def duration(seconds: float | None) -> str:
+    """`3 min 20 s`, `2 h 5 min`, `45 s`."""
+    if seconds is None or not math.isfinite(seconds):
+        return UNKNOWN
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def size(octets: float | None) -> str:
+    """KiB, MiB or GiB."""
+    if octets is None:
+        return UNKNOWN
+    for power, unit in ((3, "GiB"), (2, "MiB"), (1, "KiB")):
+        if octets >= 1024**power:
+            return f"{octets / 1024**power:.1f} {unit}"
+    return f"{octets:,.0f} bytes"
