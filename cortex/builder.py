@@ -21,6 +21,9 @@ from cortex.train import TrainConfig
 
 TRAINING = params_of(TrainConfig)
 
+# The settings of a source that are the sizes of what it gives.
+_SOURCE_SIZES = {"batch_size": "B", "seq_len": "T"}
+
 
 @dataclass(frozen=True)
 class Dim:
@@ -106,8 +109,6 @@ def plan(graph: Graph, vocabulary: int | None = None) -> Plan:
 class _Resolver:
     """Walks the nodes in order and works out values, shapes and parameter counts."""
 
-    _source_sizes = {"batch_size": "B", "seq_len": "T"}
-
     def __init__(self, graph: Graph, wiring: Wiring, vocabulary: int | None) -> None:
         self.graph, self.wiring, self.vocabulary = graph, wiring, vocabulary
         self.issues: list[Issue] = []
@@ -129,12 +130,12 @@ class _Resolver:
             self._check(node, kind, values, bool(faults))
             return
         bound = self._bind(node, kind, values, incoming)
-        shape_faults = faults.keys() & {*(kind.output or ()), *(self._source_sizes if kind.role == "source" else ())}
+        shape_faults = faults.keys() & {*(kind.output or ()), *(_SOURCE_SIZES if kind.role == "source" else ())}
         if bound is None or shape_faults:
             self._root[node.id] = node.id
             return
         if kind.role == "source":
-            self._sizes = {letter: values[name] for name, letter in self._source_sizes.items()}
+            self._sizes = {letter: values[name] for name, letter in _SOURCE_SIZES.items()}
             bound = {letter: Dim(letter, size) for letter, size in self._sizes.items()}
         self._check(node, kind, values, bool(faults))
         if kind.output:

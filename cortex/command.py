@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 from collections.abc import Callable
@@ -13,6 +12,7 @@ from typing import Any
 from cortex import __version__
 from cortex.graph import Graph, GraphError, from_json
 from cortex.places import Places, places
+from cortex.report import Reporter, known, print_json, print_table
 from cortex.runs import ACTIVE, Run, RunError, create_run, find_run, list_runs, summary
 from cortex.units import count, duration, loss, perplexity
 
@@ -69,8 +69,8 @@ def _parser() -> _Parser:
     def takes_graph(added: _Parser) -> None:
         added.add_argument("graph", nargs="?", metavar="GRAPH.json", help="a graph document")
         added.add_argument("--preset", help="small, medium or large instead of a document")
-        added.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="settings",
-                           help="training.lr=3e-4, nodes.data.seq_len=128, model.embedding_dim=256; may be repeated")  # fmt: skip
+        example = "training.lr=3e-4, nodes.data.seq_len=128, model.embedding_dim=256; may be repeated"
+        added.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="settings", help=example)
 
     verb("presets", _presets, "List the presets.")
     verb("kinds", _kinds, "List the node kinds and their parameters.")
@@ -127,10 +127,10 @@ def _presets(arguments: argparse.Namespace) -> int:
 
     if arguments.json:
         for name, settings in PRESETS.items():
-            _json({"preset": name, **settings})
+            print_json({"preset": name, **settings})
         return OK
     columns = list(next(iter(PRESETS.values())))
-    _table(["preset", *columns], [[name, *settings.values()] for name, settings in PRESETS.items()])
+    print_table(["preset", *columns], [[name, *settings.values()] for name, settings in PRESETS.items()])
     return OK
 
 
@@ -139,7 +139,7 @@ def _kinds(arguments: argparse.Namespace) -> int:
 
     for kind in describe_kinds():
         if arguments.json:
-            _json(kind)
+            print_json(kind)
             continue
         print(f"{kind['kind']}  ({kind['role']})  {kind['shape']}\n    {kind['help']}")
         for param in kind["params"]:
@@ -158,7 +158,7 @@ def _check(arguments: argparse.Namespace) -> int:
     except GraphError as error:
         if not arguments.json:
             raise
-        _json({"ok": False, "issues": [{"message": problem} for problem in error.problems]})
+        print_json({"ok": False, "issues": [{"message": problem} for problem in error.problems]})
         return USER_ERROR
     planned = plan(graph)
     node = data.source_node(graph)
@@ -174,14 +174,14 @@ def _check(arguments: argparse.Namespace) -> int:
             faults.append({"node": node.id, "field": None, "message": str(error)})
     faults = [describe_issue(issue) for issue in planned.issues] + faults
     if arguments.json:
-        _json({"ok": not faults, **describe_plan(planned), "issues": faults})
+        print_json({"ok": not faults, **describe_plan(planned), "issues": faults})
         return USER_ERROR if faults else OK
     if faults:
         raise UserError("\n".join(_fault_line(fault) for fault in faults))
-    rows = [[row["id"], row["kind"], row["shape"], _known(row["parameters"])] for row in describe_plan(planned)["nodes"]]
-    _table(["node", "kind", "shape", "parameters"], rows)
+    rows = [[row["id"], row["kind"], row["shape"], known(row["parameters"])] for row in describe_plan(planned)["nodes"]]
+    print_table(["node", "kind", "shape", "parameters"], rows)
     vocabulary = f"{planned.vocabulary:,}" if planned.vocabulary else "not known before the data is prepared"
-    print(f"parameters {_known(planned.total)}, vocabulary {vocabulary}; no fault")
+    print(f"parameters {known(planned.total)}, vocabulary {vocabulary}; no fault")
     return OK
 
 
@@ -209,10 +209,10 @@ def _train(arguments: argparse.Namespace) -> int:
         raise UserError(f"{node.id}: {short}; set seq_len to at most {prepared.count('train')}, or give a longer text")
     run = create_run(where.runs, graph, fingerprint=prepared.fingerprint, name=arguments.name, max_steps=arguments.max_steps)
     if arguments.json:
-        _json({"event": "run", "run": run.id, "directory": str(run.path)})
+        print_json({"event": "run", "run": run.id, "directory": str(run.path)})
     else:
         print(f"run {run.path}", flush=True)
-    reporter = _Reporter(arguments.json)
+    reporter = Reporter(arguments.json)
     state = work(run, where.store, on_event=reporter)
     return _ended(arguments, run, state, reporter)
 
@@ -230,16 +230,16 @@ def _start_created(arguments: argparse.Namespace, run: Run) -> int:
     status = Status(run)
     from cortex.worker import work
 
-    reporter = _Reporter(arguments.json)
+    reporter = Reporter(arguments.json)
     state = work(run, _places(arguments).store, status, on_event=reporter)
     return _ended(arguments, run, state, reporter)
 
 
-def _ended(arguments: argparse.Namespace, run: Run, state: str, reporter: _Reporter) -> int:
+def _ended(arguments: argparse.Namespace, run: Run, state: str, reporter: Reporter) -> int:
     reporter.close()
     row = summary(run)
     if arguments.json:
-        _json({"event": "summary", **row})
+        print_json({"event": "summary", **row})
     elif row["best_loss"] is not None:
         print(
             f"{state} after {row['step']:,} steps: best validation loss {loss(row['best_loss'])}, "
@@ -265,16 +265,16 @@ def _runs(arguments: argparse.Namespace) -> int:
     rows = [summary(run) for run in list_runs(root)]
     if arguments.json:
         for row in rows:
-            _json(row)
+            print_json(row)
         return OK
     if not rows:
         print(f"no runs in {root}; python -m cortex train --preset small starts one")
         return OK
-    _table(
+    print_table(
         ["run", "state", "step", "parameters", "best loss", "best perplexity", "at step", "time"],
         [
-            [row["run"], row["state"], _known(row["step"]), count(row["parameters"]), loss(row["best_loss"]),
-             perplexity(row["best_perplexity"]), _known(row["best_step"]), duration(row["elapsed"])]
+            [row["run"], row["state"], known(row["step"]), count(row["parameters"]), loss(row["best_loss"]),
+             perplexity(row["best_perplexity"]), known(row["best_step"]), duration(row["elapsed"])]
             for row in rows
         ],
     )  # fmt: skip
@@ -287,7 +287,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     run = find_run(arguments.run, _places(arguments).runs)
     found = evaluate_run(run, _places(arguments).store, arguments.split, arguments.checkpoint)
     if arguments.json:
-        _json({"run": run.id, **found})
+        print_json({"run": run.id, **found})
         return OK
     bits = f"{found['bits_per_byte']:.3f}" if found["bits_per_byte"] is not None else f"– ({found['why_not_bits']})"
     print(
@@ -319,7 +319,7 @@ def _generate(arguments: argparse.Namespace) -> int:
         else:
             print(piece, end="", flush=True)
     if arguments.json:
-        _json({"prompt": arguments.prompt, "text": text, "unknown": unknown})
+        print_json({"prompt": arguments.prompt, "text": text, "unknown": unknown})
     else:
         print()
     return OK
@@ -370,76 +370,7 @@ def _refuse(issues: tuple[Any, ...]) -> None:
         raise UserError("\n".join(map(str, issues)))
 
 
-# Output
-
-
-class _Reporter:
-    """Events of a running training as JSON lines, as a progress bar on a terminal, or as plain lines."""
-
-    def __init__(self, json_lines: bool) -> None:
-        self._json, self._live = json_lines, sys.stdout.isatty()
-        self._steps, self._best, self._last_step = 0, None, 0
-        self._said = 0.0
-
-    def __call__(self, event: dict[str, Any]) -> None:
-        if self._json:
-            _json(event)
-        elif event["event"] == "start":
-            self._steps = event["steps"]
-            print(
-                f"{count(event['parameters'])} parameters, vocabulary {event['vocabulary']:,}, "
-                f"{event['train_tokens']:,} training tokens, {event['steps']:,} steps, {event['device']}",
-                flush=True,
-            )
-        elif event["event"] == "validation":
-            self._best = min(self._best or event["loss"], event["loss"])
-            self._line(
-                f"step {event['step']:,}: {_measure('validation', event['loss'])}{', best so far' if event['best'] else ''}"
-            )
-        elif event["event"] == "train":
-            self._progress(event)
-
-    def close(self) -> None:
-        if self._live and not self._json:
-            print("\r\033[K", end="", flush=True)
-
-    def _progress(self, event: dict[str, Any]) -> None:
-        text = f"{_measure('training', event['loss'])}, {event['tokens_per_second']:,.0f} tokens/s"
-        if self._live:
-            share = event["step"] / self._steps
-            left = duration(event["elapsed"] / event["step"] * (self._steps - event["step"]))
-            print(f"\r\033[K{_bar(share)} {share:4.0%} step {event['step']:,}, {text}, {left} left", end="", flush=True)
-        elif event["step"] == 1 or event["elapsed"] - self._said > 5.0:
-            self._said = event["elapsed"]
-            print(f"step {event['step']:,} of {self._steps:,}: {text}", flush=True)
-
-    def _line(self, text: str) -> None:
-        print(("\r\033[K" if self._live else "") + text, flush=True)
-
-
-def _measure(what: str, value: float) -> str:
-    from cortex.evaluate import perplexity as of
-
-    return f"{what} loss {loss(value)}, perplexity {perplexity(of(value))}"
-
-
-def _bar(share: float, width: int = 24) -> str:
-    return "[" + "#" * int(share * width) + "." * (width - int(share * width)) + "]"
-
-
-def _json(row: dict[str, Any]) -> None:
-    print(json.dumps(row, ensure_ascii=False), flush=True)
-
-
-def _table(head: list[str], rows: list[list[Any]]) -> None:
-    cells = [head, *[[str(cell) for cell in row] for row in rows]]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(head))]
-    for row in cells:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-
-
-def _known(value: int | None) -> str:
-    return "–" if value is None else f"{value:,}"
+# Faults
 
 
 def _at(node: str, message: str) -> str:

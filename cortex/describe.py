@@ -48,6 +48,7 @@ def describe_plan(planned: Plan) -> dict[str, Any]:
 
 
 def describe_issue(issue: Issue) -> dict[str, Any]:
+    """`node`, `field`, `message`, `hint`, and in `follows` the node whose fault this comes from."""
     return {
         "node": issue.node,
         "field": issue.field,

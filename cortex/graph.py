@@ -25,6 +25,8 @@ class GraphError(ValueError):
 
 @dataclass(frozen=True)
 class Node:
+    """A box of the graph. Parameters that are left out have their defaults."""
+
     id: str
     kind: str
     params: Mapping[str, Any] = field(default_factory=dict)
@@ -32,6 +34,8 @@ class Node:
 
 @dataclass(frozen=True)
 class Edge:
+    """The output of `source` goes into the input `port` of `target`."""
+
     source: str
     target: str
     port: str = "in"
@@ -146,6 +150,7 @@ def to_document(graph: Graph) -> dict[str, Any]:
 
 
 def to_json(graph: Graph) -> str:
+    """The document as text, as `from_json` reads it."""
     return json.dumps(to_document(graph), indent=1, ensure_ascii=False) + "\n"
 
 

@@ -67,6 +67,8 @@ class Param:
 
 @dataclass(frozen=True, kw_only=True)
 class Int(Param):
+    """A whole number from `low` to `high`."""
+
     low: int
     high: int
 
@@ -82,6 +84,8 @@ class Int(Param):
 
 @dataclass(frozen=True, kw_only=True)
 class Float(Param):
+    """A number from `low` to `high`; a whole one is accepted."""
+
     low: float
     high: float
 
@@ -97,6 +101,8 @@ class Float(Param):
 
 @dataclass(frozen=True, kw_only=True)
 class Choice(Param):
+    """One of `options`."""
+
     options: tuple[str, ...]
 
     def _accepts(self, value: Any) -> bool:
@@ -111,6 +117,8 @@ class Choice(Param):
 
 @dataclass(frozen=True, kw_only=True)
 class Bool(Param):
+    """True or false."""
+
     def _accepts(self, value: Any) -> bool:
         return type(value) is bool
 
@@ -125,6 +133,8 @@ class Bool(Param):
 
 @dataclass(frozen=True, kw_only=True)
 class Text(Param):
+    """A text without zero bytes."""
+
     max_length: int = 4096
 
     def _accepts(self, value: Any) -> bool:

@@ -46,4 +46,5 @@ def write_atomically(path: Path, content: str | bytes, *, durable: bool = True) 
 
 
 def to_json(data: Any) -> str:
+    """Indented JSON with a line end, as every JSON file of a run is written."""
     return json.dumps(data, indent=1, ensure_ascii=False) + "\n"

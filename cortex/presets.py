@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -38,7 +39,7 @@ def preset(name: str, source: str = "Shakespeare", source_params: Mapping[str, A
         Node("head", "Linear", {"out_features": "auto"}),
         Node("loss", "Loss", {"kind": "CrossEntropy", "target": "Label", "weight": 1.0}),
     ]
-    edges = [Edge(before.id, after.id) for before, after in zip(nodes, nodes[1:], strict=False)]
+    edges = [Edge(before.id, after.id) for before, after in itertools.pairwise(nodes)]
     training = {"optimizer": "Adam", "lr": size["lr"], "epochs": EPOCHS}
     return tidy(Graph(f"gpt-{name}", tuple(nodes), tuple(edges), training))
 

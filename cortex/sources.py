@@ -95,7 +95,7 @@ class TextSource:
     check=_has_room_for_bytes,
 )
 class Shakespeare(TextSource):
-    """Shakespeare's 38 plays, built in: 34 to train on, Twelfth Night and Macbeth to validate, Julius Caesar and The Tempest to test."""
+    """Shakespeare's 38 plays, built in: Twelfth Night and Macbeth validate, Julius Caesar and The Tempest test, 34 train."""
 
     def revision(self) -> str:
         return corpus.shakespeare_revision()

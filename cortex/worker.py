@@ -103,9 +103,7 @@ def _train(run: Run, store: Path, status: Status, stop: _StopFlag, log: _Log, re
             "threads": torch.get_num_threads(),
         }
     )
-    log(
-        f"{planned.total:,} parameters on {device}, vocabulary {prepared.vocab_size:,}, {blocks.steps_per_epoch:,} steps an epoch"
-    )
+    log(f"{planned.total:,} parameters on {device}, {blocks.steps_per_epoch:,} steps an epoch")
     status.set(state="running", message="")
     validated = False
 

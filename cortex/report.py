@@ -1,0 +1,81 @@
+"""What the command line prints: progress of a training, tables, JSON lines."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+from cortex.units import UNKNOWN, count, duration, loss, perplexity
+
+
+class Reporter:
+    """Events of a running training as JSON lines, as a progress bar on a terminal, or as plain lines."""
+
+    def __init__(self, json_lines: bool) -> None:
+        self._json, self._live = json_lines, sys.stdout.isatty()
+        self._steps, self._best, self._last_step = 0, None, 0
+        self._said = 0.0
+
+    def __call__(self, event: dict[str, Any]) -> None:
+        if self._json:
+            print_json(event)
+        elif event["event"] == "start":
+            self._steps = event["steps"]
+            print(
+                f"{count(event['parameters'])} parameters, vocabulary {event['vocabulary']:,}, "
+                f"{event['train_tokens']:,} training tokens, {event['steps']:,} steps, {event['device']}",
+                flush=True,
+            )
+        elif event["event"] == "validation":
+            self._best = min(self._best or event["loss"], event["loss"])
+            self._line(
+                f"step {event['step']:,}: {_measure('validation', event['loss'])}{', best so far' if event['best'] else ''}"
+            )
+        elif event["event"] == "train":
+            self._progress(event)
+
+    def close(self) -> None:
+        if self._live and not self._json:
+            print("\r\033[K", end="", flush=True)
+
+    def _progress(self, event: dict[str, Any]) -> None:
+        text = f"{_measure('training', event['loss'])}, {event['tokens_per_second']:,.0f} tokens/s"
+        if self._live:
+            share = event["step"] / self._steps
+            left = duration(event["elapsed"] / event["step"] * (self._steps - event["step"]))
+            print(f"\r\033[K{_bar(share)} {share:4.0%} step {event['step']:,}, {text}, {left} left", end="", flush=True)
+        elif event["step"] == 1 or event["elapsed"] - self._said > 5.0:
+            self._said = event["elapsed"]
+            print(f"step {event['step']:,} of {self._steps:,}: {text}", flush=True)
+
+    def _line(self, text: str) -> None:
+        print(("\r\033[K" if self._live else "") + text, flush=True)
+
+
+def _measure(what: str, value: float) -> str:
+    from cortex.evaluate import perplexity as of
+
+    return f"{what} loss {loss(value)}, perplexity {perplexity(of(value))}"
+
+
+def _bar(share: float, width: int = 24) -> str:
+    return "[" + "#" * int(share * width) + "." * (width - int(share * width)) + "]"
+
+
+def print_json(row: dict[str, Any]) -> None:
+    """One object on a line of its own."""
+    print(json.dumps(row, ensure_ascii=False), flush=True)
+
+
+def print_table(head: list[str], rows: list[list[Any]]) -> None:
+    """Columns as wide as their widest cell."""
+    cells = [head, *[[str(cell) for cell in row] for row in rows]]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(head))]
+    for row in cells:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def known(value: int | None) -> str:
+    """The number with its thousands separated, a dash for an unknown one."""
+    return UNKNOWN if value is None else f"{value:,}"
