@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cortex import __version__
 from cortex.graph import Graph, GraphError, from_json
@@ -15,6 +15,10 @@ from cortex.places import Places, places
 from cortex.report import Reporter, known, print_json, print_table
 from cortex.runs import ACTIVE, Run, RunError, create_run, find_run, list_runs, summary
 from cortex.units import count, duration, loss, perplexity
+
+if TYPE_CHECKING:
+    from cortex.data import Prepared
+    from cortex.graph import Node
 
 OK, FAILED, USER_ERROR, INTERRUPTED = 0, 1, 2, 130
 
@@ -79,6 +83,11 @@ def _parser() -> _Parser:
     takes_graph(added)
     added.add_argument("--name", help="name of the run (default: that of the graph)")
     added.add_argument("--max-steps", type=_positive, metavar="N", help="end after N steps; changes nothing else")
+    text = verb(
+        "data", _data_prepare, "Read and tokenise the text of a graph, so that training starts at once.", json_lines=False
+    )
+    text.add_argument("what", choices=("prepare",))
+    text.add_argument("graph", metavar="GRAPH.json", help="a graph document")
     added = verb("stop", _stop, "Ask a run to stop; it keeps its best and its last weights.", json_lines=False, takes_runs=True)
     added.add_argument("run", metavar="RUN", help="a run's name or directory")
     verb("runs", _runs, "List the runs.", takes_runs=True)
@@ -191,18 +200,12 @@ def _train(arguments: argparse.Namespace) -> int:
         return _start_created(arguments, Run(folder.absolute()))
     from cortex import data
     from cortex.builder import plan
-    from cortex.corpus import CorpusError
     from cortex.worker import work
 
     graph, where = _load_graph(arguments), _places(arguments)
     _refuse(plan(graph).issues)
     node = data.source_node(graph)
-    try:
-        prepared = data.prepare(node, where.store, lambda what, share: print(what, file=sys.stderr))
-    except CorpusError as error:
-        raise UserError(_at(node.id, str(error))) from None
-    except OSError as error:
-        raise UserError(f"{error.filename or where.store}: {error.strerror}; the prepared text needs room there") from None
+    prepared = _prepared(node, where, lambda what, _: print(what, file=sys.stderr, flush=True))
     _refuse(plan(graph, prepared.vocab_size).issues)
     short = data.too_short(node, prepared)
     if short:
@@ -215,6 +218,29 @@ def _train(arguments: argparse.Namespace) -> int:
     reporter = Reporter(arguments.json)
     state = work(run, where.store, on_event=reporter)
     return _ended(arguments, run, state, reporter)
+
+
+def _data_prepare(arguments: argparse.Namespace) -> int:
+    from cortex import data
+
+    node = data.source_node(from_json(_read(Path(arguments.graph)), arguments.graph))
+    if node is None:
+        raise UserError(f"{arguments.graph}: expected a graph with one data source")
+    prepared = _prepared(node, _places(arguments), lambda what, _: print(what, file=sys.stderr, flush=True))
+    print(f"{node.kind}: vocabulary {prepared.vocab_size:,}, {prepared.count('train'):,} training tokens, in {prepared.path}")
+    return OK
+
+
+def _prepared(node: Node, where: Places, progress: Callable[[str, float | None], None]) -> Prepared:
+    from cortex import data
+    from cortex.corpus import CorpusError
+
+    try:
+        return data.prepare(node, where.store, progress)
+    except CorpusError as error:
+        raise UserError(_at(node.id, str(error))) from None
+    except OSError as error:
+        raise UserError(f"{error.filename or where.store}: {error.strerror}; the prepared text needs room there") from None
 
 
 def _start_created(arguments: argparse.Namespace, run: Run) -> int:
@@ -339,7 +365,8 @@ def _load_graph(arguments: argparse.Namespace) -> Graph:
             raise UserError(f"--preset {arguments.preset}: expected one of {', '.join(PRESETS)}")
         graph = preset(arguments.preset)
     else:
-        graph = from_json(_read(arguments.graph), arguments.graph)
+        path = Path(arguments.graph)
+        graph = Run(path.parent).graph() if path.name == "run.json" else from_json(_read(path), arguments.graph)
     for text in arguments.settings:
         try:
             graph = apply_setting(graph, text)
@@ -348,9 +375,9 @@ def _load_graph(arguments: argparse.Namespace) -> Graph:
     return graph
 
 
-def _read(path: str) -> str:
+def _read(path: Path) -> str:
     try:
-        return Path(path).read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise UserError(f"{path}: there is no such file") from None
     except IsADirectoryError:

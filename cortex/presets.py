@@ -18,7 +18,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "large": dict(embedding_dim=512, num_layers=12, nhead=8, dim_feedforward=2048, batch_size=8, lr=0.0003, dropout=0.1),
 }
 MAX_LEN, SEQ_LEN, EPOCHS = 512, 64, 20
-_STEP, _ROW, _PER_ROW = 220, 120, 4  # four cards fill the canvas beside the sidebar at 1280 pixels
+_STEP, _ROW, _PER_ROW = 220, 112, 4  # four cards fill the canvas beside the sidebar at 1280 pixels
 
 
 def preset(name: str, source: str = "Shakespeare", source_params: Mapping[str, Any] | None = None) -> Graph:

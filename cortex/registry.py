@@ -93,7 +93,8 @@ def divides(divisor: str, number: str) -> Check:
         part, whole = values[divisor], values[number]
         if type(part) is int and type(whole) is int and whole % part:
             good = [candidate for candidate in range(1, whole + 1) if whole % candidate == 0]
-            near = sorted(sorted(good, key=lambda candidate: abs(candidate - part))[:2])
+            below, above = [n for n in good if n < part][-1:], [n for n in good if n > part][:1]
+            near = below + above
             yield divisor, f"{divisor}={part} must divide {number}={whole}", f"try {' or '.join(map(str, near))}"
 
     return check

@@ -1,0 +1,69 @@
+"""Graphs that are being edited, one file each, written at every change; two editors of one document never lose a change."""
+
+from __future__ import annotations
+
+import fcntl
+import re
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+
+from cortex.graph import Graph, from_json, to_json
+from cortex.places import write_atomically
+
+
+class DocumentError(ValueError):
+    """No such document."""
+
+
+def create(folder: Path, graph: Graph) -> str:
+    """Keep a new document; the id that names it from now on comes out."""
+    folder.mkdir(parents=True, exist_ok=True)
+    name = secrets.token_hex(6)
+    write_atomically(path_of(folder, name), to_json(graph))
+    return name
+
+
+def load(folder: Path, name: str) -> Graph:
+    """The document as last saved. DocumentError when there is none, GraphError when its file is damaged."""
+    try:
+        return from_json(path_of(folder, name).read_text(encoding="utf-8"), f"document {name}")
+    except FileNotFoundError:
+        raise DocumentError(f"document {name}: there is none of this id") from None
+
+
+def update(folder: Path, name: str, change: Callable[[Graph], Graph]) -> Graph:
+    """Apply a change to the document as it is on disk now, and keep the result.
+
+    Another session's change made meanwhile is kept as well, since the change is made on top of it.
+    """
+    path = path_of(folder, name)
+    with open(path.with_suffix(".lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        before = load(folder, name)
+        after = change(before)
+        if after != before:
+            write_atomically(path, to_json(after))
+    return after
+
+
+def stamp(folder: Path, name: str) -> tuple[int, int] | None:
+    """What differs after every save; None when there is no such document."""
+    try:
+        found = path_of(folder, name).stat()
+    except (FileNotFoundError, DocumentError):
+        return None
+    return found.st_mtime_ns, found.st_ino
+
+
+def recent(folder: Path, most: int = 10) -> list[str]:
+    """Ids of the documents, last changed first."""
+    files = sorted(folder.glob("*.json"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
+    return [path.stem for path in files[:most]]
+
+
+def path_of(folder: Path, name: str) -> Path:
+    """The file of a document; DocumentError for a name that no document can have."""
+    if not re.fullmatch(r"[0-9a-f]{12}", name):  # the name comes from a URL
+        raise DocumentError(f"document {name[:40]!r}: expected 12 digits and letters a to f")
+    return folder / f"{name}.json"

@@ -1,0 +1,5 @@
+"""Pick a preset, see it as a graph, change it, train it."""
+
+from ui import build_page
+
+build_page.show()

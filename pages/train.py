@@ -1,0 +1,5 @@
+"""Watch a run, stop it, start another."""
+
+from ui import train_page
+
+train_page.show()

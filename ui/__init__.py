@@ -1,0 +1,1 @@
+"""The interface: with pages/, the only code that imports streamlit, streamlit_flow or plotly."""

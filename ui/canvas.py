@@ -1,0 +1,286 @@
+"""Graph <-> streamlit-flow; the only file that knows the component.
+
+The component's value is an event and not the truth: it can be old, and it can have been made before the last push arrived.
+So every push carries a revision inside each node, which comes back with every event and tells which push the browser's
+picture is based on; an event is read as the difference to that very picture and then applied to the graph as it is now.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import html
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from streamlit_flow import streamlit_flow
+from streamlit_flow.elements import StreamlitFlowEdge, StreamlitFlowNode
+from streamlit_flow.state import StreamlitFlowState
+
+from cortex import units
+from cortex.builder import Plan, shape_text
+from cortex.graph import Edge, Graph, Node
+from cortex.registry import KINDS
+from ui.theme import FAMILY_COLOURS, Theme
+
+_CARD_WIDTH = 184
+_KEPT_PUSHES = 8
+
+
+@dataclass
+class Changes:
+    """What the user did on the canvas since the push that the event is based on."""
+
+    moved: dict[str, tuple[float, float]] = field(default_factory=dict)
+    connected: list[tuple[str, str]] = field(default_factory=list)
+    disconnected: list[Edge] = field(default_factory=list)
+    removed: list[str] = field(default_factory=list)
+    selected: str | None = None
+    selected_edge: tuple[str, str, str] | None = None
+    stale: bool = False  # the browser has not taken the last push, so it has to be sent again
+
+    @property
+    def structural(self) -> bool:
+        return bool(self.connected or self.disconnected or self.removed)
+
+
+def draw(planned: Plan, memory: dict[str, Any], selected: str | None, theme: Theme, height: int = 440) -> Changes:
+    """Show the graph and give back what the user did to it; `memory` is kept between script runs.
+
+    The caller applies the changes and reruns; a call whose graph is not what the browser shows sends it anew.
+    """
+    state = _push(planned, memory, selected, theme)
+    value = streamlit_flow(
+        "canvas.flow",
+        state,
+        height=height,
+        fit_view=True,
+        show_controls=True,
+        show_minimap=False,
+        allow_new_edges=True,
+        get_node_on_click=True,
+        get_edge_on_click=True,
+        min_zoom=0.1,
+        hide_watermark=True,
+        style={"backgroundColor": theme.background, "borderRadius": "6px"},
+    )
+    return read(value, memory)
+
+
+def apply(graph: Graph, changes: Changes) -> Graph:
+    """The graph with the user's changes; what is already so, or no longer there, is passed over."""
+    for node_id in changes.removed:
+        graph = graph.remove(node_id) if node_id in graph else graph
+    for edge in changes.disconnected:
+        graph = graph.disconnect(edge)
+    for source, target in changes.connected:
+        if source in graph and target in graph:
+            graph = graph.connect(source, target, free_port(graph, target))
+    return graph.move(changes.moved)
+
+
+def free_port(graph: Graph, target: str) -> str:
+    """The first input port of a node that nothing is connected to, else its first."""
+    kind = KINDS.get(graph.node(target).kind)
+    ports = list(kind.inputs) if kind and kind.inputs else ["in"]
+    taken = {edge.port for edge in graph.into(target)}
+    return next((port for port in ports if port not in taken), ports[0])
+
+
+def read(value: StreamlitFlowState, memory: dict[str, Any]) -> Changes:
+    """The changes that an event of the component means; none when it is one of ours or was read before."""
+    if value.timestamp <= max(memory["timestamp"], memory.get("accepted", 0)):
+        return Changes()
+    memory["accepted"] = value.timestamp
+    revisions = [node.data.get("revision") for node in value.nodes if node.data.get("revision") is not None]
+    revision = str(max(revisions, default=memory["revision"]))
+    stale = revision != str(memory["revision"])
+    if stale:
+        memory["resend"] = True
+    base = memory["pushed"].get(revision)
+    if base is None:
+        return Changes(stale=True)
+    changes = Changes(stale=stale)
+    there = {node.id: (node.position["x"], node.position["y"]) for node in value.nodes}
+    changes.removed = [node_id for node_id in base["positions"] if node_id not in there]
+    changes.moved = {
+        node_id: place
+        for node_id, place in there.items()
+        if node_id in base["positions"] and tuple(base["positions"][node_id]) != place
+    }
+    edge_ids = {edge.id for edge in value.edges}
+    gone = set(changes.removed)
+    for edge_id, (source, target, port) in base["edges"].items():
+        if edge_id not in edge_ids and not {source, target} & gone:
+            changes.disconnected.append(Edge(source, target, port))
+    changes.connected = [
+        (edge.source, edge.target)
+        for edge in value.edges
+        if edge.id not in base["edges"] and edge.id not in memory.setdefault("drawn", [])
+    ]
+    memory["drawn"] = [edge.id for edge in value.edges if edge.id not in base["edges"]]
+    if value.selected_id in there:
+        changes.selected = value.selected_id
+    elif value.selected_id in base["edges"]:
+        changes.selected_edge = tuple(base["edges"][value.selected_id])
+    # What the browser shows now is known; the next event is told apart from it.
+    base["positions"] = {node_id: list(place) for node_id, place in there.items()}
+    base["edges"] = {edge_id: ends for edge_id, ends in base["edges"].items() if edge_id in edge_ids}
+    return changes
+
+
+def _push(planned: Plan, memory: dict[str, Any], selected: str | None, theme: Theme) -> StreamlitFlowState:
+    """The state to send: stamped anew when the graph is not what was last sent, else exactly as it was."""
+    graph = planned.graph
+    cards = {node.id: card(planned, node, theme) for node in graph.nodes}
+    places = {node.id: graph.layout.get(node.id, (0.0, 0.0)) for node in graph.nodes}
+    edges = {_edge_id(edge): edge for edge in graph.edges}
+    look = json.dumps([cards, sorted(edges), [node.id for node in graph.nodes], selected, theme.dark], sort_keys=True)
+    signature = hashlib.sha256(look.encode()).hexdigest()
+    shown = memory.get("pushed", {}).get(str(memory.get("revision")))
+    in_place = shown is not None and shown["positions"] == {node_id: list(place) for node_id, place in places.items()}
+    if signature != memory.get("signature") or not in_place or memory.pop("resend", False):
+        memory["signature"] = signature
+        memory["revision"] = memory.get("revision", 0) + 1
+        memory["timestamp"] = max(int(time.time() * 1000), memory.get("accepted", 0) + 1)
+        memory["drawn"] = []
+        pushed = memory.setdefault("pushed", {})
+        pushed[str(memory["revision"])] = {
+            "positions": {node_id: list(place) for node_id, place in places.items()},
+            "edges": {edge_id: (edge.source, edge.target, edge.port) for edge_id, edge in edges.items()},
+        }
+        for old in list(pushed)[:-_KEPT_PUSHES]:
+            del pushed[old]
+    nodes = [_flow_node(planned, node, cards[node.id], places, selected, theme, memory["revision"]) for node in graph.nodes]
+    flow_edges = [_flow_edge(planned, edge, theme) for edge in graph.edges]
+    return StreamlitFlowState(nodes, flow_edges, timestamp=memory["timestamp"])
+
+
+def _flow_node(
+    planned: Plan,
+    node: Node,
+    content: str,
+    places: Mapping[str, tuple[float, float]],
+    selected: str | None,
+    theme: Theme,
+    revision: int,
+) -> StreamlitFlowNode:
+    kind = KINDS.get(node.kind)
+    issues = planned.issues_of(node.id)
+    faulty = any(issue.follows is None for issue in issues)
+    colour = FAMILY_COLOURS[kind.family] if kind else theme.fault
+    border = f"1px solid {theme.line}"
+    if faulty:
+        border = f"2px solid {theme.fault}"
+    elif issues:
+        border = f"2px dashed {theme.muted}"
+    style = {
+        "width": f"{_CARD_WIDTH}px",
+        "padding": "7px 9px 6px 10px",
+        "textAlign": "left",
+        "background": theme.card,
+        "color": theme.text,
+        "border": border,
+        "borderLeft": f"5px solid {theme.fault if faulty else colour}",
+        "borderRadius": "6px",
+        "boxShadow": f"0 0 0 3px {theme.ring}" if node.id == selected else "none",
+        "fontSize": "12px",
+        "lineHeight": "1.35",
+    }
+    role = kind.role if kind else "module"
+    before = [edge.source for edge in planned.graph.into(node.id)]
+    after = [edge.target for edge in planned.graph.out_of(node.id)]
+    return StreamlitFlowNode(
+        node.id,
+        places[node.id],
+        {"content": content, "revision": revision},
+        node_type="input" if role == "source" else "output" if role == "loss" else "default",
+        source_position=_side(places, node.id, after, "right"),
+        target_position=_side(places, node.id, before, "left"),
+        selectable=True,
+        connectable=True,
+        deletable=True,
+        style=style,
+    )
+
+
+def _side(places: Mapping[str, tuple[float, float]], here: str, others: list[str], usual: str) -> str:
+    """The side of a card that faces what it is connected to."""
+    other = next((name for name in others if name in places), None)
+    if other is None:
+        return usual
+    across, down = places[other][0] - places[here][0], places[other][1] - places[here][1]
+    if abs(across) >= _CARD_WIDTH * 0.75:
+        return "right" if across > 0 else "left"
+    return "bottom" if down > 0 else "top"
+
+
+def _flow_edge(planned: Plan, edge: Edge, theme: Theme) -> StreamlitFlowEdge:
+    kind = KINDS.get(planned.graph.node(edge.target).kind)
+    several = kind is not None and len(kind.inputs) > 1
+    return StreamlitFlowEdge(
+        _edge_id(edge),
+        edge.source,
+        edge.target,
+        edge_type="default",
+        marker_start={},
+        marker_end={"type": "arrowclosed", "color": theme.muted},
+        deletable=True,
+        focusable=True,
+        label=edge.port if several else "",
+        label_style={},
+        label_bg_style={},
+        style={"stroke": theme.muted, "strokeWidth": 1.5},
+    )
+
+
+def _edge_id(edge: Edge) -> str:
+    return f"{edge.source}>{edge.target}.{edge.port}"
+
+
+def card(planned: Plan, node: Node, theme: Theme) -> str:
+    """The HTML of a node's card: kind and id; shape; parameters with their share of the whole, or the fault."""
+    issues = planned.issues_of(node.id)
+    shape = shape_text(planned.shapes[node.id]) if node.id in planned.shapes else units.UNKNOWN
+    if KINDS.get(node.kind) and KINDS[node.kind].role == "loss":
+        shape = "nats per token"
+    rows = [
+        f'<div style="margin:0;display:flex;justify-content:space-between;gap:6px;font-weight:600">'
+        f'<span style="margin:0;white-space:nowrap">{_safe(node.kind)}</span>'
+        f'<span style="margin:0;font-weight:400;color:{theme.muted};overflow:hidden;text-overflow:ellipsis;white-space:nowrap">'
+        f"{_safe(node.id)}</span></div>",
+        f'<div style="margin:0;color:{theme.muted};font-variant-numeric:tabular-nums">{_safe(shape)}</div>',
+    ]
+    if issues:
+        text = issues[0].message
+        colour = theme.muted if issues[0].follows else theme.fault
+        rows.append(f'<div style="margin:0;color:{colour};overflow-wrap:anywhere">{_safe(text)}</div>')
+    else:
+        rows.append(_parameters(planned, node, theme))
+    return _SHEET.get(theme.dark, "") + "".join(rows) if node is planned.graph.nodes[0] else "".join(rows)
+
+
+def _parameters(planned: Plan, node: Node, theme: Theme) -> str:
+    number, total = planned.parameters.get(node.id), planned.total
+    share = f"{number / total:.1%}" if number and total else "0"
+    text = f"{units.count(number)} parameters" if number != 0 else "no parameters"
+    return (
+        f'<div style="margin:0">{text}</div>'
+        f'<div style="height:3px;margin:4px 0 0;background:{theme.line};border-radius:2px">'
+        f'<div style="margin:0;height:3px;width:{share};background:{theme.ring};border-radius:2px"></div></div>'
+    )
+
+
+def _safe(text: str) -> str:
+    """Text of a document as HTML that says only itself, in one line, so that Markdown finds nothing in it either."""
+    escaped = html.escape(" ".join(text.split())[:200])
+    return "".join(f"&#{ord(sign)};" if sign in "_*`[]~\\|#$:" else sign for sign in escaped)
+
+
+# The frame around the canvas takes no style of ours but through the content of a card.
+_SHEET = {
+    True: "<style>.react-flow__controls-button{background:#1f2430;border-color:#3a4252;fill:#e5e8ef}"
+    ".react-flow__controls-button:hover{background:#2a3040}</style>"
+}

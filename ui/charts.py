@@ -1,0 +1,107 @@
+"""Run metrics -> plotly figures."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import plotly.graph_objects as go
+
+from cortex.evaluate import perplexity
+from ui.theme import PALETTE, Theme
+
+# More points than a chart has pixels only make every refresh heavier.
+MOST_POINTS = 1500
+
+METRICS: dict[str, tuple[str, str, bool]] = {
+    # key: title, axis, whether the axis is logarithmic
+    "loss": ("Loss", "nats per token", False),
+    "perplexity": ("Perplexity", "perplexity", True),
+    "lr": ("Learning rate", "learning rate", False),
+    "grad_norm": ("Gradient norm", "norm before clipping", True),
+    "tokens_per_second": ("Throughput", "tokens per second", False),
+}
+AXES = {"step": "step", "tokens": "tokens seen", "epoch": "epoch", "elapsed": "minutes since start"}
+
+
+@dataclass
+class Curve:
+    """The events of one run, as a chart needs them."""
+
+    run: str
+    name: str
+    colour: int
+    events: Sequence[Mapping[str, Any]] = field(default_factory=list)
+
+    def points(self, kind: str, metric: str, axis: str) -> tuple[list[float], list[float]]:
+        """x and y of the events of a kind that have the metric, thinned evenly, the last always kept."""
+        source = "loss" if metric == "perplexity" else metric
+        rows = [event for event in self.events if event["event"] == kind and event.get(source) is not None]
+        stride = math.ceil(len(rows) / MOST_POINTS) or 1
+        rows = rows[::-1][::stride][::-1]
+        return [self._x(row, axis) for row in rows], [
+            perplexity(r[source]) if metric == "perplexity" else r[source] for r in rows
+        ]
+
+    def thinned(self) -> int:
+        """Every how many events one is drawn; 1 when all are."""
+        return math.ceil(sum(event["event"] == "train" for event in self.events) / MOST_POINTS) or 1
+
+    def _x(self, event: Mapping[str, Any], axis: str) -> float:
+        if axis == "elapsed":
+            return event["elapsed"] / 60
+        if axis == "epoch":
+            start = next((other for other in self.events if other["event"] == "start"), None)
+            return event["step"] / start["steps_per_epoch"] if start else event["step"]
+        return event[axis]
+
+
+def figure(curves: Sequence[Curve], metric: str, axis: str, theme: Theme, height: int = 340) -> go.Figure:
+    """Training thin, validation bold over it with its best point marked; one colour a run, several runs overlaid."""
+    title, unit, logarithmic = METRICS[metric]
+    chart = go.Figure()
+    for curve in curves:
+        colour = PALETTE[curve.colour % len(PALETTE)]
+        name = curve.name if len(curves) > 1 else ""
+        x, y = curve.points("train", metric, axis)
+        if x:
+            _line(chart, x, y, colour, 1.0, 0.55 if metric in ("loss", "perplexity") else 0.9, f"{name} training".strip())
+        x, y = curve.points("validation", metric, axis)
+        if x:
+            _line(chart, x, y, colour, 3.0, 1.0, f"{name} validation".strip(), markers=len(x) < 40)
+            best = min(range(len(y)), key=y.__getitem__)
+            chart.add_scatter(
+                x=[x[best]], y=[y[best]], mode="markers+text", showlegend=False, hoverinfo="skip",
+                marker=dict(color=colour, size=11, symbol="circle-open", line=dict(width=2)),
+                text=[f"{y[best]:,.1f}" if metric == "perplexity" else f"{y[best]:.3f}"],
+                textposition="top center", textfont=dict(color=theme.text, size=12), cliponaxis=False,
+            )  # fmt: skip
+    chart.update_layout(
+        title=dict(text=title, font=dict(size=15, color=theme.text), x=0, xanchor="left", xref="paper", y=0.97),
+        height=height,
+        margin=dict(l=8, r=12, t=58, b=8),
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        font=dict(color=theme.text, size=12),
+        hovermode="x unified",
+        hoverlabel=dict(bgcolor=theme.card, font=dict(color=theme.text), bordercolor=theme.line),
+        legend=dict(orientation="h", x=1, xanchor="right", y=1.02, yanchor="bottom", bgcolor="rgba(0,0,0,0)"),
+        uirevision="-".join([metric, axis, *(curve.run for curve in curves)]),
+    )
+    grid = dict(gridcolor=theme.line, zeroline=False, automargin=True, linecolor=theme.line)
+    chart.update_xaxes(title=AXES[axis], **grid)
+    chart.update_yaxes(title=unit, type="log" if logarithmic else "linear", **grid)
+    if logarithmic:
+        chart.update_yaxes(dtick="D2", tickformat=",~r", minor=dict(showgrid=False))
+    return chart
+
+
+def _line(
+    chart: go.Figure, x: list, y: list, colour: str, width: float, opacity: float, name: str, markers: bool = False
+) -> None:
+    chart.add_scatter(
+        x=x, y=y, mode="lines+markers" if markers else "lines", name=name, opacity=opacity,
+        line=dict(color=colour, width=width), marker=dict(size=6), hovertemplate="%{y:,.4~r}",
+    )  # fmt: skip

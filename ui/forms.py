@@ -1,0 +1,185 @@
+"""Param -> widget: one mapping serves node, model and training settings."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from cortex.builder import TRAINING, Plan
+from cortex.graph import Graph, Node
+from cortex.params import Bool, Choice, Float, Int, Param, complete
+from cortex.places import write_atomically
+from cortex.presets import MODEL, model_settings, set_model
+from cortex.registry import KINDS, Kind
+from ui import session
+
+_ERRORS = "form_errors"  # what was typed and could not be read, by widget key
+
+
+def model_form(graph: Graph) -> None:
+    """The settings of the whole chain at once; a setting that the nodes do not share is shown empty."""
+    values = model_settings(graph)
+    columns = st.columns(2)
+    for number, (name, param) in enumerate((name, param) for name, param in MODEL.items() if name in values):
+        if values[name] is None and not _can_set(graph, name):
+            continue
+        with columns[number % 2]:
+            field(
+                f"model.{name}",
+                name,
+                param,
+                values[name],
+                lambda value, name=name: session.edit(lambda graph: set_model(graph, name, value)),
+            )
+
+
+def _can_set(graph: Graph, name: str) -> bool:
+    try:
+        set_model(graph, name, MODEL[name].default)
+    except ValueError:
+        return False
+    return True
+
+
+def node_form(planned: Plan, node: Node) -> None:
+    """Every parameter of one node, with its faults beside it."""
+    kind = KINDS[node.kind]
+    values = complete(kind.params, node.params)
+    issues = planned.issues_of(node.id)
+    for issue in issues:
+        if issue.field is None or issue.field not in kind.params:
+            st.error(_sentence(issue.message, issue.hint), icon=":material/error:")
+    if "path" in kind.params:
+        upload_form(node)
+    for name, param in kind.params.items():
+        if name == "path" or not (param.applies(values) or values[name] != param.default):
+            continue
+        field(
+            f"node.{node.id}.{name}",
+            name,
+            param,
+            values[name],
+            lambda value, name=name: session.edit(lambda graph: graph.with_param(node.id, name, value)),
+        )
+        for issue in issues:
+            if issue.field == name:
+                st.error(_sentence(issue.message, issue.hint), icon=":material/error:")
+    for name in node.params.keys() - kind.params.keys():
+        st.button(
+            f"Remove the unknown setting {name}",
+            key=f"drop.{node.id}.{name}",
+            on_click=lambda name=name: session.edit(lambda graph: graph.without_param(node.id, name)),
+        )
+
+
+def training_form(planned: Plan) -> None:
+    """The settings of the whole run."""
+    values = complete(TRAINING, planned.graph.training)
+    columns = st.columns(2)
+    for number, (name, param) in enumerate(TRAINING.items()):
+        with columns[number % 2]:
+            field(
+                f"training.{name}",
+                name,
+                param,
+                values[name],
+                lambda value, name=name: session.edit(lambda graph: graph.with_training(name, value)),
+            )
+            for issue in planned.issues:
+                if issue.field == f"training.{name}":
+                    st.error(_sentence(issue.message, issue.hint))
+
+
+def upload_form(node: Node) -> None:
+    """The text file of a source: what it reads now, and a way to upload another."""
+    path = node.params.get("path")
+    if path:
+        st.caption(f"Reads **{_shown_name(path)}**")
+    uploaded = st.file_uploader("Text file (UTF-8)", type=["txt", "md"], key=f"upload.{node.id}")
+    if uploaded is not None:
+        stored = str(keep_upload(uploaded.name, uploaded.getvalue(), session.where().uploads))
+        if stored != path:
+            session.edit(lambda graph: graph.with_param(node.id, "path", stored))
+            st.rerun()
+
+
+def keep_upload(name: str, content: bytes, folder: Path) -> Path:
+    """Keep an uploaded text under a name made of its content, so that the same file is kept once."""
+    folder.mkdir(parents=True, exist_ok=True)
+    stem = "".join(sign if sign.isalnum() else "-" for sign in Path(name).stem)[:40] or "text"
+    path = folder / f"{hashlib.sha256(content).hexdigest()[:12]}-{stem}.txt"
+    if not path.exists():
+        write_atomically(path, content)
+    return path
+
+
+def _shown_name(path: str) -> str:
+    return Path(path).name.partition("-")[2].replace("*", "").replace("[", "(") or Path(path).name
+
+
+def field(key: str, label: str, param: Param, value: Any, keep: Callable[[Any], Any]) -> None:
+    """One widget for one setting. `keep` is called with a new sound value; what cannot be read is said and not kept."""
+    shown, widget = _widget(param, value)
+    # The document is the truth: a value changed elsewhere (model form, undo, a second tab) shows here as well.
+    if key not in st.session_state.get(_ERRORS, {}) and st.session_state.get(key) != shown:
+        st.session_state[key] = shown
+    widget(label, key=key, help=help_of(param), on_change=_changed, args=(key, param, keep))
+    error = st.session_state.get(_ERRORS, {}).get(key)
+    if error:
+        st.error(error)
+
+
+def help_of(param: Param) -> str:
+    """The tooltip of a setting: what it is, and what it may be."""
+    expected = param.expected()
+    return f"{param.help} Expected: {expected}."
+
+
+def _changed(key: str, param: Param, keep: Callable[[Any], Any]) -> None:
+    value = st.session_state[key]
+    errors = st.session_state.setdefault(_ERRORS, {})
+    errors.pop(key, None)
+    if value is None:
+        return
+    try:
+        keep(param.parse(value) if isinstance(value, str) else value)
+    except ValueError as error:
+        errors[key] = str(error)
+
+
+def _widget(param: Param, value: Any) -> tuple[Any, Callable[..., Any]]:
+    """What a widget holds for this value, and the widget."""
+    sound = value is not None and param.problem(value) is None
+    if isinstance(param, Choice) and sound:
+        return value, lambda label, **rest: st.selectbox(label, param.options, disabled=len(param.options) == 1, **rest)
+    if isinstance(param, Bool) and sound:
+        return value, st.checkbox
+    if isinstance(param, Int) and param.auto is None and (sound or value is None):
+        empty = {"value": None, "placeholder": "they differ"} if value is None else {}
+        return value, lambda label, **rest: st.number_input(
+            label, min_value=param.low, max_value=param.high, step=1, **empty, **rest
+        )
+    if isinstance(param, Float) and (sound or value is None):
+        step = 10.0 ** math.floor(math.log10(param.default)) / 10 if param.default else 0.01
+        low, high = float(param.low), float(param.high)
+        shown, empty = (float(value), {}) if value is not None else (None, {"value": None, "placeholder": "they differ"})
+        return shown, lambda label, **rest: st.number_input(
+            label, min_value=low, max_value=high, step=step, format="%g", **empty, **rest
+        )
+    return str(value), st.text_input
+
+
+def _sentence(message: str, hint: str) -> str:
+    text = f"{message}; {hint}." if hint else f"{message}."
+    return text[0].upper() + text[1:] if not text.split("=")[0].isidentifier() else text
+
+
+def palette(kinds: Mapping[str, Kind] = KINDS) -> list[str]:
+    """Kinds that can be added, in the order of their declaration: sources, modules, losses."""
+    order = {"source": 0, "module": 1, "merge": 2, "subgraph": 3, "loss": 4}
+    return sorted(kinds, key=lambda name: order[kinds[name].role])

@@ -1,0 +1,126 @@
+"""The Generate page: pick a run, type a prompt, read on as it is written."""
+
+from __future__ import annotations
+
+import html
+import time
+from typing import Any
+
+import streamlit as st
+
+from cortex import units
+from cortex.checkpoints import Trained, load_trained
+from cortex.judge import continue_text
+from cortex.params import Float, Int
+from cortex.runs import CHECKPOINTS, Run, RunError, list_runs
+from ui import forms, page, reading, session
+from ui.theme import Theme, theme
+
+SAMPLING = {
+    "max_tokens": Int(default=100, low=1, high=5000, help="Tokens to write."),
+    "temperature": Float(default=0.8, low=0.0, high=5.0, help="Below 1 keeps to likely tokens, above 1 dares more; 0 takes the likeliest."),
+    "top_k": Int(default=0, low=0, high=100_000, help="Only the k likeliest tokens can be drawn; 0 for all."),
+    "top_p": Float(default=1.0, low=0.01, high=1.0, help="Only the likeliest tokens that together reach this probability."),
+    "seed": Int(default=1, low=0, high=2**31 - 1, help="The same seed and settings write the same text."),
+}  # fmt: skip
+
+
+def show() -> None:
+    """Draw the page."""
+    page.begin("Generate")
+    session.keep_in_url()
+    usable = {run.id: run for run in list_runs(session.where().runs) if run.checkpoint("best").is_file()}
+    if not usable:
+        st.info("No trained weights yet. A run can write text after its first validation.", icon=":material/monitoring:")
+        if st.button("Go to Build", type="primary"):
+            st.switch_page("pages/build.py")
+        return
+    run, checkpoint = _choice(usable)
+    with st.sidebar:
+        st.subheader("Sampling", anchor=False)
+        sampling = {name: _setting(name) for name in SAMPLING}
+    try:
+        trained = _load(str(run.path), checkpoint, run.checkpoint(checkpoint).stat().st_mtime_ns)
+    except RunError as error:
+        st.error(str(error), icon=":material/error:")
+        return
+    prompt = st.text_area("Prompt", key="generate.prompt", height=110, persist_state="session", placeholder="O Romeo, Romeo,")
+    _marked(trained, prompt, theme())
+    said = f"{trained.seq_len} tokens" if trained.seq_len < sampling["max_tokens"] else "all of them"
+    st.caption(
+        f"Writes {sampling['max_tokens']:,} tokens; the model was trained on {trained.seq_len} tokens at a time and sees {said} "
+        "of what stands before: when they are full, the older half is forgotten."
+    )
+    if st.button("Write on", type="primary", icon=":material/edit_note:"):
+        _write(trained, prompt, sampling)
+    elif "generate.text" in st.session_state:
+        _shown(st, st.session_state["generate.text"])
+
+
+def _choice(usable: dict[str, Run]) -> tuple[Run, str]:
+    left, right = st.columns([4, 1])
+    wanted = st.query_params.get("run") or st.session_state.get(session.RUN)
+    key = "generate.run"
+    if st.session_state.get(key) not in usable:
+        st.session_state[key] = wanted if wanted in usable else next(iter(usable))
+    name = left.selectbox("Run", list(usable), key=key, format_func=lambda name: _label(usable[name]), persist_state="session")
+    checkpoint = right.selectbox("Weights", CHECKPOINTS, key="generate.checkpoint", persist_state="session")
+    return usable[name], checkpoint
+
+
+def _label(run: Run) -> str:
+    row = reading.read_summary(run)
+    return f"{row['name']} · perplexity {units.perplexity(row['best_perplexity'])} · {row['source']} · {run.id[:15]}"
+
+
+def _setting(name: str) -> Any:
+    param, key = SAMPLING[name], f"generate.{name}"
+    st.session_state.setdefault(key, param.default)
+    step = 1 if isinstance(param, Int) else 0.05
+    return st.number_input(
+        name, min_value=param.low, max_value=param.high, step=step, key=key, help=forms.help_of(param), persist_state="session"
+    )
+
+
+@st.cache_resource(max_entries=2, show_spinner="Loading the weights …")
+def _load(path: str, checkpoint: str, written: int) -> Trained:
+    from pathlib import Path
+
+    return load_trained(Run(Path(path)), checkpoint)
+
+
+def _marked(trained: Trained, prompt: str, look: Theme) -> None:
+    """The prompt with what the vocabulary lacks marked, before anything is written."""
+    unknown = trained.tokenizer.unknown(prompt)
+    if not unknown:
+        return
+    marked = "".join(
+        f'<mark style="background:{look.fault}33;color:inherit;border-bottom:2px solid {look.fault}">{html.escape(piece)}</mark>'
+        if lacks else html.escape(piece)
+        for piece, lacks in trained.tokenizer.pieces(prompt)
+    )  # fmt: skip
+    st.html(
+        f'<div style="white-space:pre-wrap;padding:0.5rem 0.75rem;border:1px solid {look.line};border-radius:6px">{marked}</div>'
+    )
+    what = "is not" if len(unknown) == 1 else "are not"
+    st.caption(f"{len(unknown)} marked {what} in the vocabulary of this run; the model reads `<unk>` there.")
+
+
+def _write(trained: Trained, prompt: str, sampling: dict[str, Any]) -> None:
+    place, text, begun, pieces = st.empty(), prompt, time.perf_counter(), 0
+    shown = 0.0
+    for piece in continue_text(trained, prompt, **sampling):
+        text, pieces = text + piece, pieces + 1
+        if time.perf_counter() - shown > 0.05:  # twenty pictures a second are enough to read along
+            _shown(place, text)
+            shown = time.perf_counter()
+    _shown(place, text)
+    st.session_state["generate.text"] = text
+    seconds = time.perf_counter() - begun
+    st.caption(
+        f"{sampling['max_tokens']:,} tokens in {units.duration(seconds)}, {sampling['max_tokens'] / seconds:,.0f} tokens/s"
+    )
+
+
+def _shown(place: Any, text: str) -> None:
+    place.code(text, language=None, wrap_lines=True)

@@ -1,0 +1,36 @@
+"""The pages of the app, in one list."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import streamlit as st
+from streamlit.navigation.page import StreamlitPage
+from streamlit.runtime.scriptrunner import get_script_run_ctx
+
+_ENTERED = "entered"
+_ENTRY = "streamlit_app.py"
+
+
+def navigation() -> StreamlitPage:
+    """The navigation bar; the page that the visitor is on comes out."""
+    st.session_state[_ENTERED] = True
+    return st.navigation(
+        [
+            st.Page("pages/build.py", title="Build", icon=":material/account_tree:", default=True),
+            st.Page("pages/train.py", title="Train", icon=":material/monitoring:"),
+            st.Page("pages/runs.py", title="Runs", icon=":material/table_rows:"),
+            st.Page("pages/generate.py", title="Generate", icon=":material/edit_note:"),
+        ],
+        position="top",
+    )
+
+
+def enter_properly() -> None:
+    """Run the entry file where Streamlit has passed it over: it lists pages/ by itself when the first request after a start
+    names a page, until st.navigation has been called once."""
+    context = get_script_run_ctx()
+    alone = context is None or Path(context.main_script_path).name != _ENTRY
+    if not alone and not st.session_state.get(_ENTERED):
+        navigation()
+        st.rerun()

@@ -1,0 +1,202 @@
+"""The Runs page: every run in a table, the chosen ones overlaid, what differs between them, and what can be taken away."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from cortex import units
+from cortex.builder import TRAINING
+from cortex.graph import Graph
+from cortex.params import complete
+from cortex.registry import KINDS
+from cortex.runs import Run, RunError, list_runs
+from ui import charts, page, reading, session, start
+from ui.theme import PALETTE, theme
+
+_TABLE = "runs.table"
+_POLL_SECONDS = 2.0
+
+
+def show() -> None:
+    """Draw the page."""
+    page.begin("Runs")
+    session.keep_in_url()
+    runs = list_runs(session.where().runs)
+    if not runs:
+        st.info("No run yet. Open a preset on the Build page and press Train; each run then has a row here.")
+        if st.button("Go to Build", type="primary"):
+            st.switch_page("pages/build.py")
+        return
+    rows = [reading.read_summary(run) for run in runs]
+    chosen = _table(runs, rows)
+    if not chosen:
+        st.caption("Tick runs at the left of the table to lay them over each other.")
+        return
+    live = any(row["state"] in ("running", "preparing", "starting") for row in rows)
+    st.fragment(_overlay, run_every=_POLL_SECONDS if live else None)([run.id for run in chosen])
+    _differences(chosen)
+    _downloads(chosen)
+
+
+def _table(runs: list[Run], rows: list[dict[str, Any]]) -> list[Run]:
+    """The table; the chosen runs come out, those of the URL when the page has just been opened."""
+    frame = pd.DataFrame(
+        {
+            "name": [row["name"] for row in rows],
+            "state": [row["state"] for row in rows],
+            "progress": [(row["step"] or 0) / row["steps"] if row["steps"] else None for row in rows],
+            "best perplexity": [row["best_perplexity"] for row in rows],
+            "best loss": [row["best_loss"] for row in rows],
+            "at step": [row["best_step"] for row in rows],
+            "bits per byte": [row["bits_per_byte"] for row in rows],
+            "data": [row["source"] for row in rows],
+            "vocabulary": [row["vocabulary"] for row in rows],
+            "parameters": [row["parameters"] for row in rows],
+            "tokens seen": [row["tokens"] for row in rows],
+            "tokens/s": [row["tokens_per_second"] for row in rows],
+            "time": [units.duration(row["elapsed"]) for row in rows],
+            "started": [pd.to_datetime(row["created"]) for row in rows],
+        }
+    )
+    number = st.column_config.NumberColumn
+    event = st.dataframe(
+        frame,
+        key=_TABLE,
+        hide_index=True,
+        on_select="rerun",
+        selection_mode="multi-row",
+        height=min(38 + 35 * len(rows), 320),
+        column_config={
+            "progress": st.column_config.ProgressColumn(format="percent", min_value=0.0, max_value=1.0, width="small"),
+            "best perplexity": number(format="%,.1f", help="exp of the best validation loss"),
+            "best loss": number(format="%.3f", help="nats per token, lowest of all validations"),
+            "at step": number(format="localized"),
+            "bits per byte": number(
+                format="%.3f", help="Empty where it would not be honest: words hidden by <unk>, or text lost."
+            ),
+            "vocabulary": number(format="localized"),
+            "parameters": number(format="compact"),
+            "tokens seen": number(format="compact"),
+            "tokens/s": number(format="%,.0f"),
+            "started": st.column_config.DatetimeColumn(format="D MMM, HH:mm"),
+        },
+        selection_default={"selection": {"rows": _from_url(runs)}},
+    )
+    chosen = [runs[index] for index in event.selection.rows if index < len(runs)]
+    st.query_params["runs"] = ",".join(run.id for run in chosen)
+    return chosen
+
+
+def _from_url(runs: list[Run]) -> list[int]:
+    wanted = st.query_params.get("runs", "").split(",")
+    return [index for index, run in enumerate(runs) if run.id in wanted]
+
+
+def _overlay(ids: list[str]) -> None:
+    root = session.where().runs
+    chosen = [run for run in list_runs(root) if run.id in ids]
+    rows = {run.id: reading.read_summary(run) for run in chosen}
+    _comparable(list(rows.values()))
+    axis = st.segmented_control(
+        "Horizontal axis", list(charts.AXES), default="step", key="runs.axis", format_func=charts.AXES.get, required=True
+    )
+    curves = [reading.curve(run, root, rows[run.id]["name"]) for run in chosen]
+    names = [curve.name for curve in curves]
+    for curve in curves:
+        if names.count(curve.name) > 1:
+            curve.name = f"{curve.name} {curve.run[9:15]}"
+    for column, metric in zip(st.columns(2), ("loss", "perplexity"), strict=True):
+        chart = charts.figure(curves, metric, axis, theme(), height=380)
+        column.plotly_chart(chart, key=f"runs.{metric}", width="stretch", config={"displaylogo": False})
+
+
+def _comparable(rows: list[dict[str, Any]]) -> None:
+    """Say so when perplexities stand on different tokens."""
+    kinds = {(row["source"], row["vocabulary"]) for row in rows if row["vocabulary"]}
+    if len(kinds) > 1:
+        listed = "; ".join(f"{source} with {vocabulary:,} tokens" for source, vocabulary in sorted(kinds))
+        st.warning(f"These perplexities are not comparable: the runs predict different tokens ({listed}).")
+
+
+def settings(run: Run) -> dict[str, Any]:
+    """Every setting of a run by its name: of the training, and of each node."""
+    graph: Graph = run.graph()
+    flat = {f"training.{name}": value for name, value in complete(TRAINING, graph.training).items()}
+    for node in graph.nodes:
+        flat[f"{node.id}"] = node.kind
+        params = KINDS[node.kind].params if node.kind in KINDS else {}
+        flat |= {f"{node.id}.{name}": value for name, value in complete(params, node.params).items()}
+    return flat
+
+
+def _differences(chosen: list[Run]) -> None:
+    st.subheader("What differs", anchor=False)
+    columns: dict[str, dict[str, Any]] = {}
+    for run in chosen:
+        row = reading.read_summary(run)
+        name = row["name"] if row["name"] not in columns else f"{row['name']} {run.id[9:15]}"
+        try:
+            flat = settings(run)
+        except RunError as error:
+            st.error(str(error))
+            continue
+        best = {
+            "best validation perplexity": units.perplexity(row["best_perplexity"]),
+            "best validation loss": units.loss(row["best_loss"]),
+            "at step": units.UNKNOWN if row["best_step"] is None else f"{row['best_step']:,}",
+            "parameters": units.count(row["parameters"]),
+        }
+        columns[name] = best | {key: str(value) for key, value in flat.items()}
+    frame = pd.DataFrame(columns)
+    every = st.toggle("Show all settings", key="runs.all")
+    if not every:
+        results = frame.index.isin(["best validation perplexity", "best validation loss", "at step", "parameters"])
+        differs = frame.nunique(axis=1, dropna=False) > 1
+        frame = frame[differs | results]
+    st.dataframe(frame.fillna(units.UNKNOWN), width="stretch", height=min(38 + 35 * len(frame), 600))
+
+
+def _downloads(chosen: list[Run]) -> None:
+    st.subheader("Take away", anchor=False)
+    for run in chosen:
+        row = reading.read_summary(run)
+        name, weights, tokenizer, document, look = st.columns([2.4, 1.6, 1.4, 1.4, 1.2], vertical_alignment="center")
+        colour = PALETTE[reading.curve(run, run.path.parent, "").colour % len(PALETTE)]
+        name.html(f'<span style="color:{colour}">●</span> {_escaped(row["name"])} <small>{_escaped(run.id)}</small>')
+        best = run.checkpoint("best")
+        if best.is_file():
+            label = f"Weights, {units.size(best.stat().st_size)}"
+            weights.download_button(
+                label, lambda best=best: best.read_bytes(), f"{run.id}.safetensors", key=f"weights.{run.id}",
+                width="stretch", on_click="ignore", help=f"The best weights, of step {row['best_step']:,}, as safetensors.",
+            )  # fmt: skip
+        else:
+            weights.caption("no weights yet")
+        words = run.path / "tokenizer.json"
+        if words.is_file():
+            tokenizer.download_button(
+                "Tokenizer", words.read_bytes(), f"{run.id}-tokenizer.json", key=f"tokenizer.{run.id}",
+                width="stretch", on_click="ignore",
+            )  # fmt: skip
+        if row["state"] != "damaged":
+            document.download_button(
+                "Document", start.document_of(run), f"{run.id}.json", key=f"document.{run.id}",
+                width="stretch", on_click="ignore", help="The graph and training settings that the run was started with.",
+            )  # fmt: skip
+        look.button("Watch", key=f"watch.{run.id}", on_click=_watch, args=(run.id,), width="stretch")
+    if st.session_state.pop("runs.watch", False):
+        st.switch_page("pages/train.py")
+
+
+def _watch(run_id: str) -> None:
+    st.session_state[session.RUN] = run_id
+    st.session_state["runs.watch"] = True
+
+
+def _escaped(text: str) -> str:
+    import html
+
+    return html.escape(text)

@@ -1,0 +1,134 @@
+"""Every key of st.session_state, typed, and the document that this browser session edits.
+
+The truth of a document is its file; the session keeps a plain copy of it as JSON. Every edit goes through `edit()`, which
+applies it to the file as it is at that moment, so that a second tab or a reload shows the same graph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import streamlit as st
+
+from cortex import documents
+from cortex.graph import Graph, GraphError, from_document, to_document
+from cortex.places import Places, places
+
+# What the session holds; all of it plain data that can be rebuilt.
+DOCUMENT = "document"  # id of the document being edited
+GRAPH = "graph"  # its last known content
+STAMP = "graph_stamp"  # and the state of the file that this was read from
+SELECTED = "selected"  # id of the selected node, or None
+EDGE = "selected_edge"  # (source, target, port) of the selected edge, or None
+CANVAS = "canvas"  # what was last sent to and received from the canvas
+RUN = "run"  # folder name of the run that the Train page shows
+NOTICE = "notice"  # a line to show once, at the next script run
+
+
+def where() -> Places:
+    """The folders of this app."""
+    return places()
+
+
+def document_id() -> str | None:
+    """The document of the URL, else of the session; None when neither names one that exists."""
+    for name in (st.query_params.get("doc"), st.session_state.get(DOCUMENT)):
+        if name and documents.stamp(where().documents, name):
+            if st.session_state.get(DOCUMENT) != name:
+                _switch(name)
+            return name
+    return None
+
+
+def graph() -> Graph | None:
+    """The graph being edited, as it is on disk now; None when there is none yet."""
+    name = document_id()
+    if name is None:
+        return None
+    stamp = documents.stamp(where().documents, name)
+    if st.session_state.get(STAMP) != stamp or GRAPH not in st.session_state:
+        try:
+            loaded = documents.load(where().documents, name)
+        except GraphError as error:
+            st.session_state[NOTICE] = str(error)
+            close()
+            return None
+        st.session_state[GRAPH], st.session_state[STAMP] = to_document(loaded), stamp
+    return from_document(st.session_state[GRAPH])
+
+
+def open_graph(new: Graph) -> None:
+    """Start editing a graph as a new document."""
+    _switch(documents.create(where().documents, new))
+
+
+def open_document(name: str) -> None:
+    """Go on editing a document."""
+    _switch(name)
+
+
+def close() -> None:
+    """Leave the document; it stays on disk."""
+    for key in (DOCUMENT, GRAPH, STAMP, SELECTED, EDGE, CANVAS):
+        st.session_state.pop(key, None)
+    st.query_params.pop("doc", None)
+
+
+def edit(change: Callable[[Graph], Graph]) -> Graph:
+    """Apply a change to the document and keep it."""
+    name = document_id()
+    after = documents.update(where().documents, name, change)
+    st.session_state[GRAPH] = to_document(after)
+    st.session_state[STAMP] = documents.stamp(where().documents, name)
+    if selected() and selected() not in after:
+        select(None)
+    return after
+
+
+def keep_in_url(**params: str | None) -> None:
+    """Name the document, and what else the page shows, in the URL, so that a reload finds it."""
+    wanted = {"doc": st.session_state.get(DOCUMENT), **params}
+    for key, value in wanted.items():
+        if value is not None and st.query_params.get(key) != value:
+            st.query_params[key] = value
+
+
+def selected() -> str | None:
+    """Id of the selected node."""
+    return st.session_state.get(SELECTED)
+
+
+def selected_edge() -> tuple[str, str, str] | None:
+    """Source, target and port of the selected edge."""
+    return st.session_state.get(EDGE)
+
+
+def select(node_id: str | None, edge: tuple[str, str, str] | None = None) -> None:
+    """Select a node, an edge, or nothing."""
+    st.session_state[SELECTED], st.session_state[EDGE] = node_id, edge
+
+
+def canvas() -> dict[str, Any]:
+    """What the canvas adapter remembers between script runs."""
+    return st.session_state.setdefault(CANVAS, {})
+
+
+def notify(text: str) -> None:
+    """Show a line at the next script run."""
+    st.session_state[NOTICE] = text
+
+
+def show_notice() -> None:
+    """Show the line that the last run left, once."""
+    text = st.session_state.pop(NOTICE, None)
+    if text:
+        st.warning(text, icon=":material/info:")
+
+
+def _switch(name: str) -> None:
+    if st.session_state.get(DOCUMENT) != name:
+        for key in (GRAPH, STAMP, SELECTED, EDGE, CANVAS):
+            st.session_state.pop(key, None)
+    st.session_state[DOCUMENT] = name
+    st.query_params["doc"] = name

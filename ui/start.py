@@ -1,0 +1,180 @@
+"""Starting things from a page: every long job is the ordinary command line in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import streamlit as st
+
+from cortex import data, units
+from cortex.builder import Plan, plan, train_config
+from cortex.checks import Issue
+from cortex.corpus import CorpusError
+from cortex.graph import Graph, Node, to_json
+from cortex.places import Places, write_atomically
+from cortex.runs import ACTIVE, Run, create_run, list_runs, process_started, summary
+from cortex.train import total_steps
+
+_PREPARING = "preparing"  # fingerprint, process and log of a data preparation that this session started
+# A text up to this size is prepared at once; a larger one when the user says so.
+_AT_ONCE = 32 * 2**20
+
+
+def look(graph: Graph, where: Places) -> tuple[Plan, data.Prepared | None]:
+    """The plan of a graph with what is known of its data, and the data where it is prepared.
+
+    Faults of the data (no file named, not UTF-8, too short) are issues of the source node like any other.
+    """
+    node = data.source_node(graph)
+    planned = plan(graph)
+    if node is None or planned.issues_of(node.id):
+        return planned, None
+    fault = data.outside(node, [where.uploads])
+    prepared = None
+    if fault is None:
+        try:
+            prepared = data.lookup(node, where.store)
+        except CorpusError as error:
+            fault = str(error).removeprefix("path: ")
+    if prepared is not None:
+        planned = plan(graph, prepared.vocab_size)
+        fault = data.too_short(node, prepared)
+    if fault is None:
+        fault = st.session_state.get(_PREPARING, {}).get("error", {}).get(_key(node))
+    if fault:
+        field = "seq_len" if prepared else "path" if "path" in node.params else None
+        planned = Plan(
+            graph, (), (Issue(node.id, field, fault), *planned.issues), planned.shapes, planned.parameters, planned.vocabulary
+        )
+    return planned, prepared
+
+
+def prepare_data(graph: Graph, where: Places) -> None:
+    """Where the data of this graph is not prepared: start doing it, show how far it is, rerun when it is done."""
+    node = data.source_node(graph)
+    job = st.session_state.get(_PREPARING, {})
+    if job.get("key") != _key(node) or "pid" not in job:
+        size = data.text_size(node)
+        if size and size > _AT_ONCE:
+            st.info(f"The text ({units.size(size)}) is not tokenised yet; shapes and parameters wait for its vocabulary.")
+            if not st.button("Tokenise the text", help="Reads the whole text once; the result is kept on disk."):
+                return
+        _start_preparing(graph, node, where)
+    _watch_preparing(node, where)
+
+
+@st.fragment(run_every=0.5)
+def _watch_preparing(node: Node, where: Places) -> None:
+    job = st.session_state.get(_PREPARING, {})
+    alive = job.get("started") is not None and process_started(job["pid"]) == job["started"]
+    lines = Path(job["log"]).read_text(errors="replace").splitlines() if Path(job["log"]).exists() else []
+    if alive:
+        st.status(f"Preparing {node.kind}: {lines[-1] if lines else 'reading the text'}", state="running")
+        return
+    try:
+        found = data.lookup(node, where.store)
+        error = None if found else (lines[-1] if lines else "the preparation ended without a word")
+    except CorpusError as problem:
+        error = str(problem)
+    job.pop("pid", None)
+    if error:
+        message = error.removeprefix(f"{node.id}: ").removeprefix("path: ")
+        st.session_state[_PREPARING] = {"error": {_key(node): message}}
+    else:
+        st.session_state.pop(_PREPARING, None)
+    st.rerun()
+
+
+def _start_preparing(graph: Graph, node: Node, where: Places) -> None:
+    where.store.mkdir(parents=True, exist_ok=True)
+    job = where.store / data.fingerprint(node)
+    document, log = job.with_suffix(".json"), job.with_suffix(".log")
+    write_atomically(document, to_json(graph), durable=False)
+    command = [sys.executable, "-m", "cortex", "data", "prepare", str(document)]
+    process = _spawn(command, log)
+    st.session_state[_PREPARING] = {
+        "key": _key(node),
+        "pid": process.pid,
+        "started": process_started(process.pid),
+        "log": str(log),
+    }
+
+
+def _key(node: Node) -> str:
+    return data.fingerprint(node) if not node.params.get("path") or Path(node.params["path"]).is_file() else ""
+
+
+def start_run(graph: Graph, prepared: data.Prepared, where: Places, name: str | None = None) -> Run:
+    """Create a run and start its worker, which goes on whatever happens to this page, browser or server."""
+    run = create_run(where.runs, graph, fingerprint=prepared.fingerprint, name=name)
+    _spawn(train_command(run), run.path / "log.txt")
+    return run
+
+
+def train_command(run: Run) -> list[str]:
+    """The command that starts a created run."""
+    return [sys.executable, "-m", "cortex", "train", str(run.path)]
+
+
+def repeat_command(run: Run) -> str:
+    """The command that a person types to train the same graph again."""
+    return shlex.join(["python", "-m", "cortex", "train", os.path.relpath(run.path / "run.json")])
+
+
+def _spawn(command: list[str], log: Path) -> subprocess.Popen[bytes]:
+    with open(log, "ab" if log.name == "log.txt" else "wb") as file:
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=file,
+            start_new_session=True,
+            cwd=Path(__file__).parents[1],
+            env={**os.environ, "CORTEXNODUS_HOME": str(_home())},
+        )
+
+
+def _home() -> Path:
+    return Path(os.environ.get("CORTEXNODUS_HOME") or ".").absolute()
+
+
+def cost(graph: Graph, prepared: data.Prepared, parameters: int | None, where: Places) -> str:
+    """What training this graph takes, in words: steps and tokens, and time where an equal run was measured here."""
+    config, source = train_config(graph), data.source_of(data.source_node(graph))
+    blocks = prepared.count("train") // source.seq_len
+    per_epoch = -(-blocks // source.batch_size)
+    steps = total_steps(config, per_epoch)
+    tokens = steps * source.batch_size * source.seq_len
+    text = f"{steps:,} steps, {units.count(tokens)} tokens, reads the text {steps / per_epoch:,.1f} times"
+    speed = measured_speed(parameters, source.batch_size, source.seq_len, where.runs)
+    if speed:
+        return f"{text}; about {units.duration(tokens / speed)} at the {speed:,.0f} tokens/s that this machine last made of it"
+    return f"{text}; how long that takes shows after its first seconds, and it can be stopped at any time"
+
+
+@st.cache_data(ttl=10, show_spinner=False, max_entries=64)
+def measured_speed(parameters: int | None, batch_size: int, seq_len: int, runs: Path) -> float | None:
+    """Tokens per second, validation included, of the last run of this size on this machine; None when there is none."""
+    for run in list_runs(runs)[:50]:
+        row = summary(run)
+        if row["parameters"] != parameters or not row["elapsed"] or (row["step"] or 0) < 20:
+            continue
+        source = data.source_node(run.graph())
+        values = data.source_of(source)
+        if (values.batch_size, values.seq_len) == (batch_size, seq_len):
+            return row["tokens"] / row["elapsed"]
+    return None
+
+
+def active_runs(where: Places) -> list[Run]:
+    """Runs that are going on now."""
+    return [run for run in list_runs(where.runs) if run.state() in ACTIVE]
+
+
+def document_of(run: Run) -> str:
+    """The document a run was started with, for download."""
+    return to_json(run.graph())
