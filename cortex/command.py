@@ -77,15 +77,14 @@ def _parser() -> _Parser:
         added.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="settings", help=example)
 
     verb("presets", _presets, "List the presets.")
-    verb("kinds", _kinds, "List the node kinds and their parameters.")
+    added = verb("kinds", _kinds, "List the node kinds and their parameters.")
+    added.add_argument("--markdown", action="store_true", help="the node reference page")
     takes_graph(verb("check", _check, "List every fault of a graph, or its shapes and parameters."))
     added = verb("train", _train, "Train a graph, or start a run that was created.", takes_runs=True)
     takes_graph(added)
     added.add_argument("--name", help="name of the run (default: that of the graph)")
     added.add_argument("--max-steps", type=_positive, metavar="N", help="end after N steps; changes nothing else")
-    text = verb(
-        "data", _data_prepare, "Read and tokenise the text of a graph, so that training starts at once.", json_lines=False
-    )
+    text = verb("data", _data_prepare, "Tokenise the text of a graph beforehand.", json_lines=False)
     text.add_argument("what", choices=("prepare",))
     text.add_argument("graph", metavar="GRAPH.json", help="a graph document")
     added = verb("stop", _stop, "Ask a run to stop; it keeps its best and its last weights.", json_lines=False, takes_runs=True)
@@ -144,8 +143,11 @@ def _presets(arguments: argparse.Namespace) -> int:
 
 
 def _kinds(arguments: argparse.Namespace) -> int:
-    from cortex.describe import describe_kinds
+    from cortex.describe import describe_kinds, reference
 
+    if arguments.markdown:
+        print(reference(), end="")
+        return OK
     for kind in describe_kinds():
         if arguments.json:
             print_json(kind)

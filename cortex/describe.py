@@ -29,6 +29,23 @@ def describe_kinds() -> list[dict[str, Any]]:
     ]
 
 
+def reference() -> str:
+    """The node reference page as Markdown: docs/nodes.md, made by `make docs`."""
+    lines = ["# Node reference", "", "Made from the registry by `make docs`; a test compares the two.", ""]
+    lines += ["Letters: B batch, T time, V vocabulary; a name that is a parameter stands for its value.", ""]
+    for kind in describe_kinds():
+        facts = [f"role {kind['role']}", f"shape `{kind['shape']}`"]
+        if kind["role"] == "module":
+            facts.append("looks at no later position" if kind["causal"] else "looks at later positions")
+        lines += [f"## {kind['kind']}", "", kind["help"], "", "; ".join(facts), ""]
+        lines += ["| parameter | default | allowed | what it is |", "| --- | --- | --- | --- |"]
+        for param in kind["params"]:
+            default = f"`{param['default']}`" if param["default"] != "" else "none"
+            lines.append(f"| `{param['name']}` | {default} | {param['expected']} | {param['help']} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
 def describe_plan(planned: Plan) -> dict[str, Any]:
     """Parameters, vocabulary, and every node with its shape and parameter count; None where not known."""
     return {

@@ -41,9 +41,7 @@ def _gallery() -> None:
         source = "CustomData"
         uploaded = st.file_uploader("Text file (UTF-8)", type=["txt", "md"], key="build.upload")
         if uploaded is None:
-            st.info(
-                "Choose a text file of at least some thousand words. It stays on this machine.", icon=":material/upload_file:"
-            )
+            st.info("Choose a text of some thousand words or more. It stays on this machine.", icon=":material/upload_file:")
             _others()
             return
         stored = forms.keep_upload(uploaded.name, uploaded.getvalue(), session.where().uploads)

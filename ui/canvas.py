@@ -27,6 +27,7 @@ from ui.theme import FAMILY_COLOURS, Theme
 
 _CARD_WIDTH = 184
 _KEPT_PUSHES = 8
+_OPPOSITE = {"left": "right", "right": "left", "top": "bottom", "bottom": "top"}
 
 
 @dataclass
@@ -192,13 +193,17 @@ def _flow_node(
     role = kind.role if kind else "module"
     before = [edge.source for edge in planned.graph.into(node.id)]
     after = [edge.target for edge in planned.graph.out_of(node.id)]
+    # A dot that nothing is connected to yet keeps clear of the other one, or no edge could be drawn from it.
+    enters = _side(places, node.id, before) or _OPPOSITE[_side(places, node.id, after) or "right"]
+    leaves = _side(places, node.id, after) or _OPPOSITE[enters]
     return StreamlitFlowNode(
         node.id,
         places[node.id],
         {"content": content, "revision": revision},
         node_type="input" if role == "source" else "output" if role == "loss" else "default",
-        source_position=_side(places, node.id, after, "right"),
-        target_position=_side(places, node.id, before, "left"),
+        source_position=leaves,
+        target_position=enters,
+        selected=node.id == selected,
         selectable=True,
         connectable=True,
         deletable=True,
@@ -206,13 +211,13 @@ def _flow_node(
     )
 
 
-def _side(places: Mapping[str, tuple[float, float]], here: str, others: list[str], usual: str) -> str:
-    """The side of a card that faces what it is connected to."""
+def _side(places: Mapping[str, tuple[float, float]], here: str, others: list[str]) -> str | None:
+    """The side of a card that faces what it is connected to; None when it is not connected."""
     other = next((name for name in others if name in places), None)
     if other is None:
-        return usual
+        return None
     across, down = places[other][0] - places[here][0], places[other][1] - places[here][1]
-    if abs(across) >= _CARD_WIDTH * 0.75:
+    if abs(across) >= _CARD_WIDTH:
         return "right" if across > 0 else "left"
     return "bottom" if down > 0 else "top"
 

@@ -41,9 +41,8 @@ class Curve:
         rows = [event for event in self.events if event["event"] == kind and event.get(source) is not None]
         stride = math.ceil(len(rows) / MOST_POINTS) or 1
         rows = rows[::-1][::stride][::-1]
-        return [self._x(row, axis) for row in rows], [
-            perplexity(r[source]) if metric == "perplexity" else r[source] for r in rows
-        ]
+        values = [row[source] for row in rows]
+        return [self._x(row, axis) for row in rows], [perplexity(v) for v in values] if metric == "perplexity" else values
 
     def thinned(self) -> int:
         """Every how many events one is drawn; 1 when all are."""
@@ -67,10 +66,11 @@ def figure(curves: Sequence[Curve], metric: str, axis: str, theme: Theme, height
         name = curve.name if len(curves) > 1 else ""
         x, y = curve.points("train", metric, axis)
         if x:
-            _line(chart, x, y, colour, 1.0, 0.55 if metric in ("loss", "perplexity") else 0.9, f"{name} training".strip())
+            opacity = 0.55 if metric in ("loss", "perplexity") else 0.9
+            _line(chart, (x, y), colour, 1.0, opacity, f"{name} training".strip(), legend=not name)
         x, y = curve.points("validation", metric, axis)
         if x:
-            _line(chart, x, y, colour, 3.0, 1.0, f"{name} validation".strip(), markers=len(x) < 40)
+            _line(chart, (x, y), colour, 3.0, 1.0, name or "validation", markers=len(x) < 40)
             best = min(range(len(y)), key=y.__getitem__)
             chart.add_scatter(
                 x=[x[best]], y=[y[best]], mode="markers+text", showlegend=False, hoverinfo="skip",
@@ -87,7 +87,9 @@ def figure(curves: Sequence[Curve], metric: str, axis: str, theme: Theme, height
         font=dict(color=theme.text, size=12),
         hovermode="x unified",
         hoverlabel=dict(bgcolor=theme.card, font=dict(color=theme.text), bordercolor=theme.line),
-        legend=dict(orientation="h", x=1, xanchor="right", y=1.02, yanchor="bottom", bgcolor="rgba(0,0,0,0)"),
+        legend=dict(orientation="h", x=1, xanchor="right", y=1.02, yanchor="bottom", bgcolor="rgba(0,0,0,0)")
+        if len(curves) == 1
+        else dict(orientation="h", x=0, xanchor="left", y=-0.22, yanchor="top", bgcolor="rgba(0,0,0,0)"),
         uirevision="-".join([metric, axis, *(curve.run for curve in curves)]),
     )
     grid = dict(gridcolor=theme.line, zeroline=False, automargin=True, linecolor=theme.line)
@@ -99,9 +101,24 @@ def figure(curves: Sequence[Curve], metric: str, axis: str, theme: Theme, height
 
 
 def _line(
-    chart: go.Figure, x: list, y: list, colour: str, width: float, opacity: float, name: str, markers: bool = False
+    chart: go.Figure,
+    points: tuple[list[float], list[float]],
+    colour: str,
+    width: float,
+    opacity: float,
+    name: str,
+    *,
+    markers: bool = False,
+    legend: bool = True,
 ) -> None:
     chart.add_scatter(
-        x=x, y=y, mode="lines+markers" if markers else "lines", name=name, opacity=opacity,
-        line=dict(color=colour, width=width), marker=dict(size=6), hovertemplate="%{y:,.4~r}",
-    )  # fmt: skip
+        x=points[0],
+        y=points[1],
+        mode="lines+markers" if markers else "lines",
+        name=name,
+        opacity=opacity,
+        showlegend=legend,
+        line=dict(color=colour, width=width),
+        marker=dict(size=6),
+        hovertemplate="%{y:,.4~r}",
+    )

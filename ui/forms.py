@@ -24,18 +24,16 @@ _ERRORS = "form_errors"  # what was typed and could not be read, by widget key
 def model_form(graph: Graph) -> None:
     """The settings of the whole chain at once; a setting that the nodes do not share is shown empty."""
     values = model_settings(graph)
-    columns = st.columns(2)
-    for number, (name, param) in enumerate((name, param) for name, param in MODEL.items() if name in values):
+    for name, param in MODEL.items():
         if values[name] is None and not _can_set(graph, name):
             continue
-        with columns[number % 2]:
-            field(
-                f"model.{name}",
-                name,
-                param,
-                values[name],
-                lambda value, name=name: session.edit(lambda graph: set_model(graph, name, value)),
-            )
+        field(
+            f"model.{name}",
+            name,
+            param,
+            values[name],
+            lambda value, name=name: session.edit(lambda graph: set_model(graph, name, value)),
+        )
 
 
 def _can_set(graph: Graph, name: str) -> bool:
@@ -80,19 +78,17 @@ def node_form(planned: Plan, node: Node) -> None:
 def training_form(planned: Plan) -> None:
     """The settings of the whole run."""
     values = complete(TRAINING, planned.graph.training)
-    columns = st.columns(2)
-    for number, (name, param) in enumerate(TRAINING.items()):
-        with columns[number % 2]:
-            field(
-                f"training.{name}",
-                name,
-                param,
-                values[name],
-                lambda value, name=name: session.edit(lambda graph: graph.with_training(name, value)),
-            )
-            for issue in planned.issues:
-                if issue.field == f"training.{name}":
-                    st.error(_sentence(issue.message, issue.hint))
+    for name, param in TRAINING.items():
+        field(
+            f"training.{name}",
+            name,
+            param,
+            values[name],
+            lambda value, name=name: session.edit(lambda graph: graph.with_training(name, value)),
+        )
+        for issue in planned.issues:
+            if issue.field == f"training.{name}":
+                st.error(_sentence(issue.message, issue.hint))
 
 
 def upload_form(node: Node) -> None:

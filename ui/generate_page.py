@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import time
+from pathlib import Path
 from typing import Any
 
 import streamlit as st
@@ -18,7 +19,7 @@ from ui.theme import Theme, theme
 
 SAMPLING = {
     "max_tokens": Int(default=100, low=1, high=5000, help="Tokens to write."),
-    "temperature": Float(default=0.8, low=0.0, high=5.0, help="Below 1 keeps to likely tokens, above 1 dares more; 0 takes the likeliest."),
+    "temperature": Float(default=0.8, low=0.0, high=5.0, help="Below 1 keeps to likely tokens, above 1 dares more."),
     "top_k": Int(default=0, low=0, high=100_000, help="Only the k likeliest tokens can be drawn; 0 for all."),
     "top_p": Float(default=1.0, low=0.01, high=1.0, help="Only the likeliest tokens that together reach this probability."),
     "seed": Int(default=1, low=0, high=2**31 - 1, help="The same seed and settings write the same text."),
@@ -46,10 +47,9 @@ def show() -> None:
         return
     prompt = st.text_area("Prompt", key="generate.prompt", height=110, persist_state="session", placeholder="O Romeo, Romeo,")
     _marked(trained, prompt, theme())
-    said = f"{trained.seq_len} tokens" if trained.seq_len < sampling["max_tokens"] else "all of them"
     st.caption(
-        f"Writes {sampling['max_tokens']:,} tokens; the model was trained on {trained.seq_len} tokens at a time and sees {said} "
-        "of what stands before: when they are full, the older half is forgotten."
+        f"Writes {sampling['max_tokens']:,} tokens. The model was trained on {trained.seq_len} tokens at a time and sees "
+        "no more of what stands before; when they are full, the older half is forgotten."
     )
     if st.button("Write on", type="primary", icon=":material/edit_note:"):
         _write(trained, prompt, sampling)
@@ -84,8 +84,6 @@ def _setting(name: str) -> Any:
 
 @st.cache_resource(max_entries=2, show_spinner="Loading the weights …")
 def _load(path: str, checkpoint: str, written: int) -> Trained:
-    from pathlib import Path
-
     return load_trained(Run(Path(path)), checkpoint)
 
 
@@ -94,14 +92,14 @@ def _marked(trained: Trained, prompt: str, look: Theme) -> None:
     unknown = trained.tokenizer.unknown(prompt)
     if not unknown:
         return
+    mark = f"background:{look.fault}33;color:inherit;border-bottom:2px solid {look.fault}"
     marked = "".join(
-        f'<mark style="background:{look.fault}33;color:inherit;border-bottom:2px solid {look.fault}">{html.escape(piece)}</mark>'
+        f'<mark style="{mark}">{html.escape(piece)}</mark>'
         if lacks else html.escape(piece)
         for piece, lacks in trained.tokenizer.pieces(prompt)
     )  # fmt: skip
-    st.html(
-        f'<div style="white-space:pre-wrap;padding:0.5rem 0.75rem;border:1px solid {look.line};border-radius:6px">{marked}</div>'
-    )
+    box = f"white-space:pre-wrap;padding:0.5rem 0.75rem;border:1px solid {look.line};border-radius:6px"
+    st.html(f'<div style="{box}">{marked}</div>')
     what = "is not" if len(unknown) == 1 else "are not"
     st.caption(f"{len(unknown)} marked {what} in the vocabulary of this run; the model reads `<unk>` there.")
 
@@ -116,10 +114,8 @@ def _write(trained: Trained, prompt: str, sampling: dict[str, Any]) -> None:
             shown = time.perf_counter()
     _shown(place, text)
     st.session_state["generate.text"] = text
-    seconds = time.perf_counter() - begun
-    st.caption(
-        f"{sampling['max_tokens']:,} tokens in {units.duration(seconds)}, {sampling['max_tokens'] / seconds:,.0f} tokens/s"
-    )
+    seconds, tokens = time.perf_counter() - begun, sampling["max_tokens"]
+    st.caption(f"{tokens:,} tokens in {seconds:.1f} s, {tokens / seconds:,.0f} tokens/s")
 
 
 def _shown(place: Any, text: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from typing import Any
 
 import pandas as pd
@@ -66,6 +67,7 @@ def _table(runs: list[Run], rows: list[dict[str, Any]]) -> list[Run]:
         frame,
         key=_TABLE,
         hide_index=True,
+        placeholder=units.UNKNOWN,
         on_select="rerun",
         selection_mode="multi-row",
         height=min(38 + 35 * len(rows), 320),
@@ -75,7 +77,7 @@ def _table(runs: list[Run], rows: list[dict[str, Any]]) -> list[Run]:
             "best loss": number(format="%.3f", help="nats per token, lowest of all validations"),
             "at step": number(format="localized"),
             "bits per byte": number(
-                format="%.3f", help="Empty where it would not be honest: words hidden by <unk>, or text lost."
+                format="%.3f", help="A dash where it would not be honest: words hidden by <unk>, or text lost."
             ),
             "vocabulary": number(format="localized"),
             "parameters": number(format="compact"),
@@ -197,6 +199,4 @@ def _watch(run_id: str) -> None:
 
 
 def _escaped(text: str) -> str:
-    import html
-
     return html.escape(text)

@@ -59,7 +59,7 @@ def _choose() -> None:
 
 
 def _label(run: Run) -> str:
-    return f"{summary_name(run)} · {run.state()} · {run.id[:15]}"
+    return f"{summary_name(run)} · {run.id[:15]}"
 
 
 def _new_run() -> None:
