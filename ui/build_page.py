@@ -163,10 +163,8 @@ def _bar(planned: Plan, prepared: Prepared | None) -> None:
     name, add, tools, train = st.columns([2.2, 2.2, 2.6, 2.4], vertical_alignment="bottom")
     graph = planned.graph
     with name:
-        key = "build.name"
-        if st.session_state.get(key) != graph.name:
-            st.session_state[key] = graph.name
-        st.text_input("Name", key=key, max_chars=80, on_change=_rename)
+        key = forms.synced_key("build.name", graph.name)
+        st.text_input("Name", key=key, max_chars=80, on_change=_rename, args=(key,))
     with add, st.popover("Add a node", icon=":material/add:", width="stretch"):
         _palette(graph)
     with tools:
@@ -185,9 +183,9 @@ def _bar(planned: Plan, prepared: Prepared | None) -> None:
             st.switch_page("pages/train.py")
 
 
-def _rename() -> None:
-    name = st.session_state["build.name"].strip()
-    if name:
+def _rename(key: str) -> None:
+    name = st.session_state[key].strip()
+    if name and forms.edited("build.name", key):
         session.edit(lambda graph: graph.rename(name))
 
 
@@ -238,7 +236,7 @@ def _canvas(graph: Graph) -> None:
     planned, _ = start.look(graph, session.where())
     changes = canvas.draw(planned, session.canvas(), session.selected(), theme())
     before = (session.selected(), session.selected_edge())
-    if changes.selected or changes.selected_edge:
+    if changes.selected or changes.selected_edge or changes.deselected:
         session.select(changes.selected, changes.selected_edge)
     if changes.structural or changes.moved:
         session.edit(lambda graph: canvas.apply(graph, changes))
@@ -304,19 +302,27 @@ def _ports(graph: Graph, node: Node) -> None:
     for port in KINDS[node.kind].inputs:
         feeding = [edge.source for edge in graph.into(node.id) if edge.port == port]
         others = [other.id for other in graph.nodes if other.id != node.id and other.kind in KINDS and KINDS[other.kind].output]
-        key, shown = f"port.{node.id}.{port}", feeding[0] if len(feeding) == 1 else None
-        if st.session_state.get(key) != shown:
-            st.session_state[key] = shown
+        field = f"port.{node.id}.{port}"
+        key = forms.synced_key(field, feeding[0] if len(feeding) == 1 else None)
         label = "Input from" if port == "in" else f"{port} from"
         st.selectbox(
-            label, [None, *others], key=key, format_func=lambda name: name or "–", on_change=_rewire, args=(node.id, port, key)
+            label,
+            [None, *others],
+            key=key,
+            format_func=lambda name: name or "–",
+            on_change=_rewire,
+            args=(node.id, port, field, key),
         )
 
 
-def _rewire(node_id: str, port: str, key: str) -> None:
+def _rewire(node_id: str, port: str, field: str, key: str) -> None:
+    if not forms.edited(field, key):
+        return
     wanted = st.session_state[key]
 
     def change(graph: Graph) -> Graph:
+        if node_id not in graph or (wanted and wanted not in graph):
+            return graph
         for edge in graph.into(node_id):
             if edge.port == port:
                 graph = graph.disconnect(edge)

@@ -3,6 +3,10 @@
 The component's value is an event and not the truth: it can be old, and it can have been made before the last push arrived.
 So every push carries a revision inside each node, which comes back with every event and tells which push the browser's
 picture is based on; an event is read as the difference to that very picture and then applied to the graph as it is now.
+
+Times are the browser's: a push is stamped one past the last event that was read. The component takes a push only when it
+has sent nothing newer, so a push never wipes out what the user did while it was on its way; that newer event arrives, is
+based on an older revision, and the push is sent again on top of it. Two clocks that differ cannot get in the way.
 """
 
 from __future__ import annotations
@@ -10,7 +14,6 @@ from __future__ import annotations
 import hashlib
 import html
 import json
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,6 +30,8 @@ from ui.theme import FAMILY_COLOURS, Theme
 
 _CARD_WIDTH = 184
 _KEPT_PUSHES = 8
+# For so long after a push the component sends events of itself: that it took it, that it laid it out.
+_ECHO_MILLISECONDS = 1500
 _OPPOSITE = {"left": "right", "right": "left", "top": "bottom", "bottom": "top"}
 
 
@@ -40,6 +45,7 @@ class Changes:
     removed: list[str] = field(default_factory=list)
     selected: str | None = None
     selected_edge: tuple[str, str, str] | None = None
+    deselected: bool = False
     stale: bool = False  # the browser has not taken the last push, so it has to be sent again
 
     @property
@@ -103,6 +109,9 @@ def read(value: StreamlitFlowState, memory: dict[str, Any]) -> Changes:
     base = memory["pushed"].get(revision)
     if base is None:
         return Changes(stale=True)
+    if memory.get("arrived") is None and not stale:
+        memory["arrived"] = value.timestamp
+    echo = stale or value.timestamp - memory["arrived"] < _ECHO_MILLISECONDS
     changes = Changes(stale=stale)
     there = {node.id: (node.position["x"], node.position["y"]) for node in value.nodes}
     changes.removed = [node_id for node_id in base["positions"] if node_id not in there]
@@ -126,6 +135,10 @@ def read(value: StreamlitFlowState, memory: dict[str, Any]) -> Changes:
         changes.selected = value.selected_id
     elif value.selected_id in base["edges"]:
         changes.selected_edge = tuple(base["edges"][value.selected_id])
+    elif not (echo or changes.structural or changes.moved):
+        changes.deselected = True  # nothing else sends an event that says nothing: a click on the empty canvas
+    if changes.selected or changes.selected_edge or changes.deselected:
+        memory["shown"] = changes.selected  # the browser draws its ring by itself
     # What the browser shows now is known; the next event is told apart from it.
     base["positions"] = {node_id: list(place) for node_id, place in there.items()}
     base["edges"] = {edge_id: ends for edge_id, ends in base["edges"].items() if edge_id in edge_ids}
@@ -138,15 +151,16 @@ def _push(planned: Plan, memory: dict[str, Any], selected: str | None, theme: Th
     cards = {node.id: card(planned, node, theme) for node in graph.nodes}
     places = {node.id: graph.layout.get(node.id, (0.0, 0.0)) for node in graph.nodes}
     edges = {_edge_id(edge): edge for edge in graph.edges}
-    look = json.dumps([cards, sorted(edges), [node.id for node in graph.nodes], selected, theme.dark], sort_keys=True)
+    look = json.dumps([cards, sorted(edges), [node.id for node in graph.nodes], theme.dark], sort_keys=True)
     signature = hashlib.sha256(look.encode()).hexdigest()
     shown = memory.get("pushed", {}).get(str(memory.get("revision")))
     in_place = shown is not None and shown["positions"] == {node_id: list(place) for node_id, place in places.items()}
-    if signature != memory.get("signature") or not in_place or memory.pop("resend", False):
-        memory["signature"] = signature
+    selection_shown = selected == memory.get("shown")
+    if signature != memory.get("signature") or not in_place or not selection_shown or memory.pop("resend", False):
+        memory["signature"], memory["shown"] = signature, selected
         memory["revision"] = memory.get("revision", 0) + 1
-        memory["timestamp"] = max(int(time.time() * 1000), memory.get("accepted", 0) + 1)
-        memory["drawn"] = []
+        memory["timestamp"] = max(memory.get("timestamp", 0), memory.get("accepted", 0)) + 1
+        memory["drawn"], memory["arrived"] = [], None
         pushed = memory.setdefault("pushed", {})
         pushed[str(memory["revision"])] = {
             "positions": {node_id: list(place) for node_id, place in places.items()},
@@ -186,7 +200,6 @@ def _flow_node(
         "border": border,
         "borderLeft": f"5px solid {theme.fault if faulty else colour}",
         "borderRadius": "6px",
-        "boxShadow": f"0 0 0 3px {theme.ring}" if node.id == selected else "none",
         "fontSize": "12px",
         "lineHeight": "1.35",
     }
@@ -264,7 +277,7 @@ def card(planned: Plan, node: Node, theme: Theme) -> str:
         rows.append(f'<div style="margin:0;color:{colour};overflow-wrap:anywhere">{_safe(text)}</div>')
     else:
         rows.append(_parameters(planned, node, theme))
-    return _SHEET.get(theme.dark, "") + "".join(rows) if node is planned.graph.nodes[0] else "".join(rows)
+    return (_sheet(theme) if node is planned.graph.nodes[0] else "") + "".join(rows)
 
 
 def _parameters(planned: Plan, node: Node, theme: Theme) -> str:
@@ -284,8 +297,12 @@ def _safe(text: str) -> str:
     return "".join(f"&#{ord(sign)};" if sign in "_*`[]~\\|#$:" else sign for sign in escaped)
 
 
-# The frame around the canvas takes no style of ours but through the content of a card.
-_SHEET = {
-    True: "<style>.react-flow__controls-button{background:#1f2430;border-color:#3a4252;fill:#e5e8ef}"
-    ".react-flow__controls-button:hover{background:#2a3040}</style>"
-}
+def _sheet(theme: Theme) -> str:
+    """Style of what the component draws itself; its frame takes none but through the content of a card."""
+    return (
+        f"<style>.react-flow__node.selected{{box-shadow:0 0 0 3px {theme.ring}!important}}"
+        f".react-flow__edge.selected .react-flow__edge-path{{stroke:{theme.ring}!important;stroke-width:3px!important}}"
+        f".react-flow__controls-button{{background:{theme.card};border-color:{theme.line};fill:{theme.text}}}"
+        f".react-flow__controls-button:hover{{background:{theme.background}}}"
+        f".react-flow__handle{{background:{theme.muted};border-color:{theme.card};width:9px;height:9px}}</style>"
+    )

@@ -18,7 +18,8 @@ from cortex.presets import MODEL, model_settings, set_model
 from cortex.registry import KINDS, Kind
 from ui import session
 
-_ERRORS = "form_errors"  # what was typed and could not be read, by widget key
+_ERRORS = "form_errors"  # what was typed and could not be read, by field
+_MADE = "form_made"  # of each field: how often its widget was made anew, and the value it shows
 
 
 def model_form(graph: Graph) -> None:
@@ -62,7 +63,7 @@ def node_form(planned: Plan, node: Node) -> None:
             name,
             param,
             values[name],
-            lambda value, name=name: session.edit(lambda graph: graph.with_param(node.id, name, value)),
+            lambda value, name=name: _set_param(node.id, name, value),
         )
         for issue in issues:
             if issue.field == name:
@@ -73,6 +74,11 @@ def node_form(planned: Plan, node: Node) -> None:
             key=f"drop.{node.id}.{name}",
             on_click=lambda name=name: session.edit(lambda graph: graph.without_param(node.id, name)),
         )
+
+
+def _set_param(node_id: str, name: str, value: Any) -> None:
+    """A form can still report a value when its node has just been deleted, here or in another tab: then nothing is set."""
+    session.edit(lambda graph: graph.with_param(node_id, name, value) if node_id in graph else graph)
 
 
 def training_form(planned: Plan) -> None:
@@ -100,7 +106,7 @@ def upload_form(node: Node) -> None:
     if uploaded is not None:
         stored = str(keep_upload(uploaded.name, uploaded.getvalue(), session.where().uploads))
         if stored != path:
-            session.edit(lambda graph: graph.with_param(node.id, "path", stored))
+            _set_param(node.id, "path", stored)
             st.rerun()
 
 
@@ -121,10 +127,8 @@ def _shown_name(path: str) -> str:
 def field(key: str, label: str, param: Param, value: Any, keep: Callable[[Any], Any]) -> None:
     """One widget for one setting. `keep` is called with a new sound value; what cannot be read is said and not kept."""
     shown, widget = _widget(param, value)
-    # The document is the truth: a value changed elsewhere (model form, undo, a second tab) shows here as well.
-    if key not in st.session_state.get(_ERRORS, {}) and st.session_state.get(key) != shown:
-        st.session_state[key] = shown
-    widget(label, key=key, help=help_of(param), on_change=_changed, args=(key, param, keep))
+    name = synced_key(key, shown, hold=key in st.session_state.get(_ERRORS, {}))
+    widget(label, key=name, help=help_of(param), on_change=_changed, args=(key, name, param, keep))
     error = st.session_state.get(_ERRORS, {}).get(key)
     if error:
         st.error(error)
@@ -136,8 +140,47 @@ def help_of(param: Param) -> str:
     return f"{param.help} Expected: {expected}."
 
 
-def _changed(key: str, param: Param, keep: Callable[[Any], Any]) -> None:
-    value = st.session_state[key]
+def synced_key(key: str, shown: Any, *, hold: bool = False) -> str:
+    """The key of a widget that shows a value of the document, also when that was changed elsewhere.
+
+    A value changed elsewhere (canvas, model form, a second tab) makes a new widget under a new key: the browser may still be
+    sending the old value with its next event, and under the old key that would look like an edit that takes the change back.
+    """
+    made = st.session_state.setdefault(_MADE, {})
+    generation = made.get(key, (0, None))[0]
+    name = _name(key, generation)
+    if name in st.session_state and st.session_state[name] != shown and not hold:
+        generation += 1
+        name = _name(key, generation)
+    made[key] = (generation, shown)
+    if name not in st.session_state:
+        st.session_state[name] = shown
+    return name
+
+
+def edited(key: str, name: str) -> bool:
+    """Whether a widget's callback tells of an edit.
+
+    Streamlit also calls it for a widget that is no longer drawn, with the value that it had, when the browser sends an event
+    before it has heard of that.
+    """
+    made = st.session_state.get(_MADE, {})
+    generation, shown = made.get(key, (0, None))
+    if name != _name(key, generation) or st.session_state[name] == shown:
+        return False
+    made[key] = generation, st.session_state[name]
+    return True
+
+
+def _name(key: str, generation: int) -> str:
+    return f"{key}@{generation}" if generation else key
+
+
+def _changed(key: str, name: str, param: Param, keep: Callable[[Any], Any]) -> None:
+    if not edited(key, name):
+        st.session_state.get(_ERRORS, {}).pop(key, None)
+        return
+    value = st.session_state[name]
     errors = st.session_state.setdefault(_ERRORS, {})
     errors.pop(key, None)
     if value is None:

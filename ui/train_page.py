@@ -39,7 +39,7 @@ def show() -> None:
         return
     session.keep_in_url(run=shown)
     run = runs[shown]
-    state = run.state()
+    state = reading.read_summary(run)["state"]
     st.fragment(_live, run_every=_POLL_SECONDS if state in ACTIVE else None)(run, state)
 
 

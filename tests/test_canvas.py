@@ -1,0 +1,221 @@
+"""The canvas adapter: what is sent, and what the component's events mean."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+from streamlit_flow.elements import StreamlitFlowEdge, StreamlitFlowNode
+from streamlit_flow.state import StreamlitFlowState
+
+from cortex.builder import plan
+from cortex.graph import Graph, Node
+from cortex.presets import preset
+from ui import canvas
+from ui.theme import DARK, LIGHT
+
+
+class Browser:
+    """The component as its source has it: takes a push unless it has sent something newer, and tells of each change."""
+
+    def __init__(self, clock: int = 1_000_000) -> None:
+        self.clock, self.last, self.shown = clock, 0, None
+        self.event: StreamlitFlowState | None = None
+
+    def receive(self, state: StreamlitFlowState) -> None:
+        if self.last <= state.timestamp:
+            self.shown = copy.deepcopy(state)
+            self.send()
+
+    def send(self, selected: str | None = None) -> None:
+        self.clock += 7
+        self.last = self.clock
+        sent = StreamlitFlowState.__new__(StreamlitFlowState)
+        sent.nodes = [StreamlitFlowNode.from_dict(copy.deepcopy(node.asdict())) for node in self.shown.nodes]
+        sent.edges = [StreamlitFlowEdge.from_dict(copy.deepcopy(edge.asdict())) for edge in self.shown.edges]
+        sent.selected_id, sent.timestamp = selected, self.last
+        self.event = sent
+
+    def drag(self, node_id: str, x: float, y: float) -> None:
+        next(node for node in self.shown.nodes if node.id == node_id).position = {"x": x, "y": y}
+        self.send()
+
+    def connect(self, source: str, target: str) -> None:
+        edge = StreamlitFlowEdge(f"st-flow-edge_{source}-{target}", source, target)
+        self.shown.edges.append(edge)
+        self.send(edge.id)
+
+    def disconnect(self, source: str, target: str) -> None:
+        self.shown.edges = [edge for edge in self.shown.edges if (edge.source, edge.target) != (source, target)]
+        self.send()
+
+    def delete(self, node_id: str) -> None:
+        self.shown.nodes = [node for node in self.shown.nodes if node.id != node_id]
+        self.shown.edges = [edge for edge in self.shown.edges if node_id not in (edge.source, edge.target)]
+        self.send()
+
+
+class Session:
+    """A session's side: the graph as the truth, and script runs."""
+
+    def __init__(self, graph: Graph, browser: Browser) -> None:
+        self.graph, self.browser, self.memory = graph, browser, {}
+        self.selected: str | None = None
+        self.pushes = 0
+
+    def sent(self) -> StreamlitFlowState:
+        before = self.memory.get("revision", 0)
+        state = canvas._push(plan(self.graph, 100), self.memory, self.selected, LIGHT)
+        self.pushes += self.memory["revision"] > before
+        return state
+
+    def run(self, deliver: bool = True) -> canvas.Changes:
+        """One script run: what is sent reaches the browser unless it is held back; then the last event is read."""
+        state = self.sent()
+        event = self.browser.event or state
+        changes = canvas.read(event, self.memory)
+        if deliver:
+            self.browser.receive(state)
+        self.graph = canvas.apply(self.graph, changes)
+        if changes.selected or changes.selected_edge or changes.deselected:
+            self.selected = changes.selected
+        return changes
+
+    def settle(self) -> Session:
+        for _ in range(6):
+            self.run()
+        return self
+
+
+@pytest.fixture
+def session() -> Session:
+    return Session(preset("small"), Browser()).settle()
+
+
+def test_what_is_sent_is_the_graph(session: Session) -> None:
+    shown = session.browser.shown
+    assert [node.id for node in shown.nodes] == [node.id for node in session.graph.nodes]
+    assert {(edge.source, edge.target) for edge in shown.edges} == {(e.source, e.target) for e in session.graph.edges}
+
+
+def test_script_runs_without_a_change_send_nothing_new(session: Session) -> None:
+    before = session.pushes
+    for _ in range(10):
+        session.run()
+    assert session.pushes == before and session.graph == preset("small")
+
+
+def test_a_drag_moves_the_node_and_is_not_sent_back(session: Session) -> None:
+    before = session.pushes
+    session.browser.drag("loss", 300.0, 400.0)
+    session.settle()
+    assert session.graph.layout["loss"] == (300.0, 400.0)
+    assert session.pushes == before
+
+
+def test_a_drawn_edge_is_an_edge_of_the_graph(session: Session) -> None:
+    session.browser.disconnect("head", "loss")
+    session.settle()
+    assert not session.graph.into("loss")
+    session.browser.connect("head", "loss")
+    session.settle()
+    assert [edge.source for edge in session.graph.into("loss")] == ["head"]
+    assert session.graph.nodes == preset("small").nodes
+
+
+def test_a_deleted_node_takes_its_edges_along(session: Session) -> None:
+    session.browser.delete("block_2")
+    session.settle()
+    assert "block_2" not in session.graph and len(session.graph.edges) == 6
+
+
+def test_a_click_selects_and_a_click_beside_deselects(session: Session) -> None:
+    session.browser.send("block_1")
+    session.settle()
+    assert session.selected == "block_1"
+    session.browser.clock += 5000
+    session.browser.send(None)
+    session.run()
+    assert session.selected is None
+
+
+def test_the_events_that_follow_a_push_do_not_deselect(session: Session) -> None:
+    session.graph = session.graph.add(Node("extra", "LayerNorm"), (0.0, 500.0))
+    session.selected = "extra"
+    session.settle()
+    assert session.selected == "extra"
+    assert next(node for node in session.browser.shown.nodes if node.id == "extra").selected
+
+
+def test_a_drag_made_while_a_push_was_on_its_way_is_kept_and_so_is_the_push(session: Session) -> None:
+    session.graph = session.graph.add(Node("extra", "LayerNorm"), (0.0, 500.0))
+    pushed = session.sent()
+    session.browser.drag("loss", 300.0, 400.0)  # the push has not arrived yet
+    session.browser.receive(pushed)  # too late: the browser has sent something newer
+    session.settle()
+    assert "extra" in session.graph and session.graph.layout["loss"] == (300.0, 400.0)
+    assert {node.id for node in session.browser.shown.nodes} == {node.id for node in session.graph.nodes}
+
+
+def test_an_old_event_is_not_read_twice(session: Session) -> None:
+    session.browser.delete("block_2")
+    session.settle()
+    session.graph = session.graph.add(Node("block_2", "GPTBlock"), (0.0, 0.0))
+    event = session.browser.event
+    session.settle()
+    session.browser.event = event
+    session.run()
+    assert "block_2" in session.graph
+
+
+@pytest.mark.parametrize("clock", [0, 10**15])
+def test_a_browser_whose_clock_is_years_off_works_the_same(clock: int) -> None:
+    session = Session(preset("small"), Browser(clock)).settle()
+    session.browser.drag("loss", 300.0, 400.0)
+    session.settle()
+    session.graph = session.graph.add(Node("extra", "LayerNorm"), (0.0, 500.0))
+    session.settle()
+    assert session.graph.layout["loss"] == (300.0, 400.0)
+    assert "extra" in {node.id for node in session.browser.shown.nodes}
+
+
+def test_random_actions_end_with_the_browser_showing_the_graph() -> None:
+    import random
+
+    draw = random.Random(7)
+    for _ in range(20):
+        session = Session(preset("small"), Browser()).settle()
+        for _ in range(30):
+            ids = [node.id for node in session.browser.shown.nodes]
+            action: Any = draw.choice(("drag", "connect", "delete", "add", "run", "hold"))
+            if action == "drag" and ids:
+                session.browser.drag(draw.choice(ids), draw.random() * 900, draw.random() * 500)
+            elif action == "connect" and len(ids) > 1:
+                session.browser.connect(*draw.sample(ids, 2))
+            elif action == "delete" and len(ids) > 4:
+                session.browser.delete(draw.choice(ids))
+            elif action == "add":
+                name = session.graph.free_id("extra")
+                session.graph = session.graph.add(Node(name, "LayerNorm"), (draw.random() * 900, 0.0))
+            session.run(deliver=action != "hold")
+        session.settle()
+        shown = session.browser.shown
+        assert {node.id for node in shown.nodes} == {node.id for node in session.graph.nodes}
+        assert {(e.source, e.target) for e in shown.edges} == {(e.source, e.target) for e in session.graph.edges}
+
+
+def test_text_of_a_document_is_escaped_in_its_card() -> None:
+    graph = Graph(nodes=(Node("x", "<script>alert(1)</script>**bold** `code`", {}),))
+    content = canvas.card(plan(graph), graph.nodes[0], DARK)
+    assert "<script>" not in content and "**" not in content and "`" not in content
+
+
+def test_a_fault_is_on_its_card_and_what_follows_is_dashed() -> None:
+    graph = preset("small").disconnect(preset("small").edges[0])
+    session = Session(graph, Browser())
+    state = session.sent()
+    nodes = {node.id: node for node in state.nodes}
+    assert "nothing is connected to it" in nodes["embedding"].data["content"]
+    assert "2px solid" in nodes["embedding"].style["border"]
+    assert "dashed" in nodes["block_1"].style["border"]
