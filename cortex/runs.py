@@ -8,7 +8,7 @@ import os
 import platform
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -75,13 +75,13 @@ class Run:
         if state in ENDED:
             return state
         if status.get("pid") is None:
-            waiting = (time.time() if now is None else now) - status.get("heartbeat", 0.0)
+            waiting = (time.time() if now is None else now) - _seconds(status.get("heartbeat"))
             return "starting" if waiting < _START_GRACE else "interrupted"
         return state if state in ACTIVE and worker_alive(status) else "interrupted"
 
     def events(self) -> list[dict[str, Any]]:
         """Every whole event of metrics.jsonl in order; a torn or foreign line is passed over."""
-        return list(_events(self.path / "metrics.jsonl"))
+        return EventReader(self).read()
 
     def checkpoint(self, name: str) -> Path:
         return self.path / "checkpoints" / f"{name}.safetensors"
@@ -103,6 +103,40 @@ class Run:
                 return "\n".join(file.read().decode(errors="replace").splitlines()[-lines:])
         except OSError:
             return ""
+
+
+class EventReader:
+    """Reads the events of a run, each time only what has come since; a torn last line waits until it is whole."""
+
+    def __init__(self, run: Run) -> None:
+        self._path = run.path / "metrics.jsonl"
+        self._file: tuple[int, int] = (0, 0)  # inode, bytes read of it
+        self._events: list[dict[str, Any]] = []
+
+    def read(self) -> list[dict[str, Any]]:
+        """Every whole event so far; a line that is not one is passed over."""
+        try:
+            with open(self._path, "rb") as file:
+                found = os.fstat(file.fileno())
+                inode, offset = self._file
+                if found.st_ino != inode or found.st_size < offset:  # another file, or one that was cut back: from the start
+                    offset, self._events = 0, []
+                file.seek(offset)
+                new = file.read()
+        except OSError:
+            return []
+        whole = new.rfind(b"\n") + 1
+        self._file = found.st_ino, offset + whole
+        self._events = [*self._events, *filter(None, map(_event, new[:whole].splitlines()))]
+        return self._events
+
+
+def _event(line: bytes) -> dict[str, Any] | None:
+    try:
+        event = json.loads(line)
+    except ValueError:
+        return None
+    return event if isinstance(event, dict) and "event" in event else None
 
 
 def create_run(root: Path, graph: Graph, *, fingerprint: str, name: str | None = None, max_steps: int | None = None) -> Run:
@@ -141,7 +175,7 @@ def list_runs(root: Path) -> list[Run]:
 def find_run(name: str, root: Path) -> Run:
     """The run of that directory, folder name, or name; RunError when there is none or more than one."""
     for path in (root / name if _is_plain(name) else Path(name), Path(name)):
-        if (path / "run.json").is_file():
+        if _is_run(path):
             return Run(path.absolute())
     runs = list_runs(root)
     named = [run for run in runs if summary_name(run) == name]
@@ -153,6 +187,13 @@ def find_run(name: str, root: Path) -> Run:
     raise RunError(f"run {name}: not found in {root}; {have}")
 
 
+def _is_run(path: Path) -> bool:
+    try:
+        return (path / "run.json").is_file()
+    except (OSError, ValueError):  # a name that no file can have
+        return False
+
+
 def summary_name(run: Run) -> str:
     """The name the user gave the run; its folder's name where run.json cannot be read."""
     try:
@@ -161,10 +202,11 @@ def summary_name(run: Run) -> str:
         return run.id
 
 
-def summary(run: Run) -> dict[str, Any]:
+def summary(run: Run, events: list[dict[str, Any]] | None = None) -> dict[str, Any]:
     """What tables and headers show of a run: state, progress, and best validation loss with the step it came at.
 
-    Values that are not known are None. `best_*` are of the lowest validation loss, not the last.
+    Values that are not known are None. `best_*` are of the lowest validation loss, not the last. `events` are those of the
+    run where the caller has read them already.
     """
     row: dict[str, Any] = dict.fromkeys(
         ("name", "source", "created", "step", "steps", "epoch", "tokens", "parameters", "vocabulary", "train_loss",
@@ -178,7 +220,7 @@ def summary(run: Run) -> dict[str, Any]:
     except (RunError, KeyError) as error:
         return row | {"state": "damaged", "error": str(error)}
     bytes_, tokens = None, None
-    for event in run.events():
+    for event in run.events() if events is None else events:
         kind = event["event"]
         if kind == "start":
             row |= {key: event.get(key) for key in ("steps", "parameters", "vocabulary", "device", "source", "why_not_bits")}
@@ -218,7 +260,11 @@ def worker_alive(status: Mapping[str, Any]) -> bool:
         return False
     if Path("/proc/self/stat").exists():
         return status.get("pid_started") is not None and process_started(pid) == status["pid_started"]
-    return time.time() - status.get("heartbeat", 0.0) < _HEARTBEAT_GRACE
+    return time.time() - _seconds(status.get("heartbeat")) < _HEARTBEAT_GRACE
+
+
+def _seconds(value: Any) -> float:
+    return value if isinstance(value, (int, float)) else 0.0
 
 
 def process_started(pid: int) -> int | None:
@@ -232,20 +278,6 @@ def process_started(pid: int) -> int | None:
         return None
     fields = stat[stat.rindex(")") + 2 :].split()  # the name before it may hold spaces and brackets
     return None if fields[0] in "ZX" else int(fields[19])
-
-
-def _events(path: Path) -> Iterator[dict[str, Any]]:
-    try:
-        with open(path, "rb") as file:
-            for line in file:
-                try:
-                    event = json.loads(line)
-                except ValueError:
-                    continue
-                if isinstance(event, dict) and "event" in event:
-                    yield event
-    except OSError:
-        return
 
 
 def _new_folder(root: Path, name: str) -> Path:

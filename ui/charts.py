@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import plotly.graph_objects as go
@@ -26,35 +25,41 @@ METRICS: dict[str, tuple[str, str, bool]] = {
 AXES = {"step": "step", "tokens": "tokens seen", "epoch": "epoch", "elapsed": "minutes since start"}
 
 
-@dataclass
 class Curve:
-    """The events of one run, as a chart needs them."""
+    """The events of one run, thinned evenly to what a chart can show; the last is always kept."""
 
-    run: str
-    name: str
-    colour: int
-    events: Sequence[Mapping[str, Any]] = field(default_factory=list)
+    def __init__(self, run: str, name: str, colour: int, events: Sequence[Mapping[str, Any]]) -> None:
+        self.run, self.name, self.colour = run, name, colour
+        kinds: dict[str, list[Mapping[str, Any]]] = {"start": [], "train": [], "validation": []}
+        for event in events:
+            kinds.setdefault(event["event"], []).append(event)
+        self.every = math.ceil(len(kinds["train"]) / MOST_POINTS) or 1  # every how many training points one is drawn
+        self._points = {kind: _thin(kinds[kind]) for kind in ("train", "validation")}
+        self._steps_per_epoch = kinds["start"][0]["steps_per_epoch"] if kinds["start"] else None
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to draw yet."""
+        return not any(self._points.values())
 
     def points(self, kind: str, metric: str, axis: str) -> tuple[list[float], list[float]]:
-        """x and y of the events of a kind that have the metric, thinned evenly, the last always kept."""
+        """x and y of the `train` or `validation` events that have the metric."""
         source = "loss" if metric == "perplexity" else metric
-        rows = [event for event in self.events if event["event"] == kind and event.get(source) is not None]
-        stride = math.ceil(len(rows) / MOST_POINTS) or 1
-        rows = rows[::-1][::stride][::-1]
+        rows = [event for event in self._points[kind] if event.get(source) is not None]
         values = [row[source] for row in rows]
         return [self._x(row, axis) for row in rows], [perplexity(v) for v in values] if metric == "perplexity" else values
-
-    def thinned(self) -> int:
-        """Every how many events one is drawn; 1 when all are."""
-        return math.ceil(sum(event["event"] == "train" for event in self.events) / MOST_POINTS) or 1
 
     def _x(self, event: Mapping[str, Any], axis: str) -> float:
         if axis == "elapsed":
             return event["elapsed"] / 60
         if axis == "epoch":
-            start = next((other for other in self.events if other["event"] == "start"), None)
-            return event["step"] / start["steps_per_epoch"] if start else event["step"]
+            return event["step"] / (self._steps_per_epoch or 1)
         return event[axis]
+
+
+def _thin(events: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    stride = math.ceil(len(events) / MOST_POINTS) or 1
+    return events[::-1][::stride][::-1]
 
 
 def figure(curves: Sequence[Curve], metric: str, axis: str, theme: Theme, height: int = 340) -> go.Figure:

@@ -1,26 +1,27 @@
-"""Runs as pages read them, cached by what their files look like, so that a page over many runs stays quick."""
+"""Runs as pages read them: each file only as far as it has grown, so that watching costs the same all the time."""
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
-from cortex.runs import Run, list_runs, summary
+from cortex.runs import EventReader, Run, list_runs, summary
 from ui.charts import Curve
 
 
 def read_events(run: Run) -> list[dict[str, Any]]:
-    """The run's events."""
-    return _events(str(run.path), *_stamp(run.path / "metrics.jsonl"))
+    """The run's events; not to be changed, other sessions share them."""
+    lock, reader = _reader(str(run.path))
+    with lock:
+        return reader.read()
 
 
 def read_summary(run: Run) -> dict[str, Any]:
     """The run's row: state and progress as they are now."""
-    state = run.state()
-    row = dict(_summary(str(run.path), state, *_stamp(run.path / "metrics.jsonl"), *_stamp(run.path / "run.json")))
-    return row | {"state": row["state"] if row["state"] == "damaged" else state}
+    return summary(run, read_events(run))
 
 
 def curve(run: Run, root: Path, name: str) -> Curve:
@@ -29,19 +30,13 @@ def curve(run: Run, root: Path, name: str) -> Curve:
     return Curve(run.id, name, oldest_first.index(run.id), read_events(run))
 
 
-def _stamp(path: Path) -> tuple[int, int]:
-    try:
-        found = path.stat()
-    except OSError:
-        return 0, 0
-    return found.st_mtime_ns, found.st_size
+def names(rows: dict[str, dict[str, Any]]) -> dict[str, str]:
+    """A name for each run that no other of them has: its own; with its time, else its folder's, where two are alike."""
+    given = [row["name"] for row in rows.values()]
+    timed = {run: row["name"] if given.count(row["name"]) == 1 else f"{row['name']} {run[9:15]}" for run, row in rows.items()}
+    return {run: name if list(timed.values()).count(name) == 1 else run for run, name in timed.items()}
 
 
-@st.cache_data(max_entries=256, show_spinner=False)
-def _events(path: str, *stamp: int) -> list[dict[str, Any]]:
-    return Run(Path(path)).events()
-
-
-@st.cache_data(max_entries=1024, show_spinner=False)
-def _summary(path: str, state: str, *stamp: int) -> dict[str, Any]:
-    return summary(Run(Path(path)))
+@st.cache_resource(max_entries=512, show_spinner=False)
+def _reader(path: str) -> tuple[threading.Lock, EventReader]:
+    return threading.Lock(), EventReader(Run(Path(path)))

@@ -105,11 +105,8 @@ def _overlay(ids: list[str]) -> None:
     axis = st.segmented_control(
         "Horizontal axis", list(charts.AXES), default="step", key="runs.axis", format_func=charts.AXES.get, required=True
     )
-    curves = [reading.curve(run, root, rows[run.id]["name"]) for run in chosen]
-    names = [curve.name for curve in curves]
-    for curve in curves:
-        if names.count(curve.name) > 1:
-            curve.name = f"{curve.name} {curve.run[9:15]}"
+    names = reading.names(rows)
+    curves = [reading.curve(run, root, names[run.id]) for run in chosen]
     for column, metric in zip(st.columns(2), ("loss", "perplexity"), strict=True):
         chart = charts.figure(curves, metric, axis, theme(), height=380)
         column.plotly_chart(chart, key=f"runs.{metric}", width="stretch", config={"displaylogo": False})
@@ -137,9 +134,10 @@ def settings(run: Run) -> dict[str, Any]:
 def _differences(chosen: list[Run]) -> None:
     st.subheader("What differs", anchor=False)
     columns: dict[str, dict[str, Any]] = {}
+    rows = {run.id: reading.read_summary(run) for run in chosen}
+    names = reading.names(rows)
     for run in chosen:
-        row = reading.read_summary(run)
-        name = row["name"] if row["name"] not in columns else f"{row['name']} {run.id[9:15]}"
+        row = rows[run.id]
         try:
             flat = settings(run)
         except RunError as error:
@@ -151,7 +149,7 @@ def _differences(chosen: list[Run]) -> None:
             "at step": units.UNKNOWN if row["best_step"] is None else f"{row['best_step']:,}",
             "parameters": units.count(row["parameters"]),
         }
-        columns[name] = best | {key: str(value) for key, value in flat.items()}
+        columns[names[run.id]] = best | {key: str(value) for key, value in flat.items()}
     frame = pd.DataFrame(columns)
     every = st.toggle("Show all settings", key="runs.all")
     if not every:

@@ -16,8 +16,9 @@ from cortex.checks import Issue
 from cortex.corpus import CorpusError
 from cortex.graph import Graph, Node, to_json
 from cortex.places import Places, write_atomically
-from cortex.runs import ACTIVE, Run, create_run, list_runs, process_started, summary
+from cortex.runs import ACTIVE, Run, create_run, list_runs, process_started
 from cortex.train import total_steps
+from ui import reading
 
 _PREPARING = "preparing"  # fingerprint, process and log of a data preparation that this session started
 # A text up to this size is prepared at once; a larger one when the user says so.
@@ -160,7 +161,7 @@ def cost(graph: Graph, prepared: data.Prepared, parameters: int | None, where: P
 def measured_speed(parameters: int | None, batch_size: int, seq_len: int, runs: Path) -> float | None:
     """Tokens per second, validation included, of the last run of this size on this machine; None when there is none."""
     for run in list_runs(runs)[:50]:
-        row = summary(run)
+        row = reading.read_summary(run)
         if row["parameters"] != parameters or not row["elapsed"] or (row["step"] or 0) < 20:
             continue
         source = data.source_node(run.graph())

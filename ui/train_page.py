@@ -94,11 +94,11 @@ def _live(run: Run, state_before: str) -> None:
     curve = reading.curve(run, run.path.parent, row["name"])
     left, right = st.columns(2)
     look = theme()
-    if any(event["event"] in ("train", "validation") for event in curve.events):
+    if not curve.empty:
         for column, metric in ((left, "loss"), (right, "perplexity")):
             chart = charts.figure([curve], metric, "step", look)
             column.plotly_chart(chart, key=f"train.{metric}", width="stretch", config={"displaylogo": False})
-        thinned = f" Every {curve.thinned()}th training point is drawn." if curve.thinned() > 1 else ""
+        thinned = f" One of every {curve.every} training points is drawn." if curve.every > 1 else ""
         st.caption(
             "Thin: training, each point the mean since the last one, with dropout. Bold: the whole validation split, without."
             + thinned
