@@ -29,9 +29,25 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from cortex import data
 from cortex.checkpoints import load_trained
-from cortex.presets import preset
+from cortex.presets import PRESETS, preset
 from cortex.runs import create_run, summary
 from cortex.worker import work
+
+
+class Block(nn.Module):
+    """Pre-layer-norm, dropout where each half joins the residual: the GPTBlock of CortexNodus in torch's own parts."""
+
+    def __init__(self, width: int, heads: int, hidden: int, dropout: float) -> None:
+        super().__init__()
+        self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.attention = nn.MultiheadAttention(width, heads, batch_first=True)
+        self.ffn = nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, width))
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        y = self.norm1(x)
+        x = x + self.dropout(self.attention(y, y, y, attn_mask=mask, need_weights=False)[0])  # (B, T, C)
+        return x + self.dropout(self.ffn(self.norm2(x)))  # (B, T, C)
 
 
 class HandWritten(nn.Module):
@@ -46,14 +62,16 @@ class HandWritten(nn.Module):
         waves[:, 0::2], waves[:, 1::2] = torch.sin(position * rate), torch.cos(position * rate)
         self.register_buffer("waves", waves)
         self.dropout = nn.Dropout(dropout)
-        layer = nn.TransformerEncoderLayer(width, heads, hidden, dropout, "gelu", batch_first=True, norm_first=True)
-        self.blocks = nn.TransformerEncoder(layer, blocks, norm=nn.LayerNorm(width), enable_nested_tensor=False)
+        self.blocks = nn.ModuleList(Block(width, heads, hidden, dropout) for _ in range(blocks))
+        self.norm = nn.LayerNorm(width)
         self.head = nn.Linear(width, vocabulary)
 
     def forward(self, tokens: Tensor) -> Tensor:
         x = self.dropout(self.embedding(tokens) + self.waves[: tokens.size(1)])  # (B, T, C)
         mask = nn.Transformer.generate_square_subsequent_mask(tokens.size(1))  # (T, T)
-        return self.head(self.blocks(x, mask=mask, is_causal=True))  # (B, T, V)
+        for block in self.blocks:
+            x = block(x, mask)  # (B, T, C)
+        return self.head(self.norm(x))  # (B, T, V)
 
 
 def train_by_hand(train: np.ndarray, settings: dict, vocabulary: int, steps: int, seed: int) -> tuple[nn.Module, float]:
@@ -99,8 +117,6 @@ def main() -> None:
         graph = preset("small")
         prepared = data.prepare(graph.node("data"), store)
         validation = prepared.tokens("validation")
-        from cortex.presets import PRESETS
-
         for seed in range(1, arguments.seeds + 1):
             seeded = graph.with_training("seed", seed)
             run = create_run(runs, seeded, fingerprint=prepared.fingerprint, max_steps=arguments.steps)
@@ -123,7 +139,8 @@ def main() -> None:
             rows.append(row)
             print(json.dumps(row), flush=True)
     ratio = statistics.median(row["cortexnodus"] / row["by_hand"] for row in rows)
-    print(f"median ratio of perplexities {ratio:.3f}; {date.today()}, {os.cpu_count()} cores, {platform.machine()}, torch {torch.__version__}")
+    machine = f"{os.cpu_count()} cores, {platform.machine()}, torch {torch.__version__}"
+    print(f"median ratio of perplexities {ratio:.3f}; {date.today()}, {machine}")
 
 
 if __name__ == "__main__":

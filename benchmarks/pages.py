@@ -39,7 +39,13 @@ def main() -> None:
         (run.path / "status.json").write_text(to_json({"state": "finished"}))
         with open(run.path / "metrics.jsonl", "w") as file:
             for step in range(10_000):
-                event = {"event": "train", "step": step, "epoch": step / 500, "tokens": step * 512, "loss": 9 / (1 + step / 999)}
+                event = {
+                    "event": "train",
+                    "step": step,
+                    "epoch": step / 500,
+                    "tokens": step * 512,
+                    "loss": 9 / (1 + step / 999),
+                }
                 event |= {"lr": 3e-4, "grad_norm": 1.0, "tokens_per_second": 800.0, "elapsed": step * 0.6}
                 file.write(json.dumps(event) + "\n")
         for page in ("build", "train", "runs", "generate"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -129,7 +129,7 @@ class _Resolver:
         if incoming is None:
             self._check(node, kind, values, bool(faults))
             return
-        bound = self._bind(node, kind, values, incoming)
+        bound = self._bind(node, kind, values, incoming, faults)
         shape_faults = faults.keys() & {*(kind.output or ()), *(_SOURCE_SIZES if kind.role == "source" else ())}
         if bound is None or shape_faults:
             self._root[node.id] = node.id
@@ -163,7 +163,9 @@ class _Resolver:
                 return None
         return {port: self.shapes[source] for port, source in sources.items()}
 
-    def _bind(self, node: Node, kind: Kind, values: dict[str, Any], incoming: dict[str, Shape]) -> dict[str, Dim] | None:
+    def _bind(
+        self, node: Node, kind: Kind, values: dict[str, Any], incoming: dict[str, Shape], faulty: Collection[str]
+    ) -> dict[str, Dim] | None:
         """Dimensions by name, `auto` values filled in from them; None when the input does not fit."""
         bound: dict[str, Dim] = {}
         for port, names in kind.inputs.items():
@@ -176,7 +178,7 @@ class _Resolver:
                 self._fault(node, None, f"received {what}{shape_text(shape)}, expected {needs}", hint)
                 return None
             for name, dim in zip(names, shape, strict=True):
-                if not self._fits(node, kind, name, dim, values):
+                if name not in faulty and not self._fits(node, kind, name, dim, values):
                     return None
                 bound[name] = dim
         for name, param in kind.params.items():

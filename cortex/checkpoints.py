@@ -29,16 +29,18 @@ class Trained:
 
 
 def save_weights(model: nn.Module, path: Path, step: int) -> None:
-    """Write the weights so that a kill at any moment leaves the previous file or the new one whole."""
+    """Write the weights; a kill at any moment leaves the previous file or the new one whole. OSError on a full disk."""
     temporary = path.with_suffix(".tmp")
     try:
         safetensors.torch.save_model(model, str(temporary), metadata={"step": str(step)})
         with open(temporary, "rb") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
         with contextlib.suppress(OSError):
             temporary.unlink()
+        if isinstance(error, safetensors.SafetensorError):  # how the library tells of a full disk
+            raise OSError(f"{path.name} cannot be written: {error}") from None
         raise
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import keyword
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -52,7 +53,8 @@ def wiring_issues(graph: Graph) -> Wiring:
 
 
 def _known(node: Node, wiring: Wiring) -> bool:
-    if not node.id.isidentifier() or keyword.iskeyword(node.id) or node.id.startswith("_"):
+    same = unicodedata.normalize("NFKC", node.id) == node.id  # Python reads other spellings as this one
+    if not same or not node.id.isidentifier() or keyword.iskeyword(node.id) or node.id.startswith("_"):
         wiring.issues.append(
             Issue(
                 node.id,
@@ -110,7 +112,7 @@ def _order(known: list[Node], wiring: Wiring) -> None:
         done.update(node.id for node in ready)
         waiting = [node for node in waiting if node.id not in done]
     left = {node.id: set(wiring.inputs[node.id].values()) & {other.id for other in waiting} for node in waiting}
-    in_cycle = {name for name in left if _reaches(name, name, left.__getitem__)}
+    in_cycle = [name for name in left if _reaches(name, name, left.__getitem__)]
     for name in left:
         if name in in_cycle:
             others = " -> ".join(_cycle(name, left))
@@ -133,13 +135,15 @@ def _reaches(start: str, goal: str, inputs: Callable[[str], set[str]]) -> bool:
 
 
 def _cycle(name: str, left: dict[str, set[str]]) -> list[str]:
-    """The cycle through `name` along the edges, beginning and ending with it; the names as they feed each other."""
-    path, current = [name], name
-    while True:
-        current = next(source for source in sorted(left[current]) if source == name or _reaches(source, name, left.__getitem__))
-        path.append(current)
-        if current == name or len(path) > len(left):
-            return path[::-1]
+    """A shortest cycle through `name`, beginning and ending with it; the names as they feed each other."""
+    feeds: dict[str, str] = {}  # a node -> what it feeds on the way to `name`
+    front = [name]
+    while name not in feeds:
+        front = [source for node in front for source in sorted(left[node]) if feeds.setdefault(source, node) is node]
+    path = [name, feeds[name]]
+    while path[-1] != name:
+        path.append(feeds[path[-1]])
+    return path
 
 
 def _check_roles(graph: Graph, known: list[Node], wiring: Wiring) -> None:

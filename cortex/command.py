@@ -103,7 +103,7 @@ def _parser() -> _Parser:
     )
     added.add_argument("--top-k", type=_positive, default=None, metavar="K")
     added.add_argument("--top-p", type=_between(0, 1), default=1.0, metavar="P")
-    added.add_argument("--seed", type=int, default=1, metavar="S")
+    added.add_argument("--seed", type=_seed, default=1, metavar="S")
     added.add_argument("--checkpoint", choices=("best", "last"), default="best")
     return parser
 
@@ -111,6 +111,12 @@ def _parser() -> _Parser:
 def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 on")
+    return int(text)
+
+
+def _seed(text: str) -> int:
+    if not text.isdecimal() or int(text) >= 2**63:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a seed, a whole number from 0 to 2^63 - 1")
     return int(text)
 
 
@@ -198,7 +204,7 @@ def _check(arguments: argparse.Namespace) -> int:
 
 def _train(arguments: argparse.Namespace) -> int:
     folder = Path(arguments.graph) if arguments.graph else None
-    if folder and (folder / "run.json").is_file():
+    if folder and os.path.isfile(folder / "run.json"):
         return _start_created(arguments, Run(folder.absolute()))
     from cortex import data
     from cortex.builder import plan
@@ -224,10 +230,13 @@ def _train(arguments: argparse.Namespace) -> int:
 
 def _data_prepare(arguments: argparse.Namespace) -> int:
     from cortex import data
+    from cortex.builder import plan
 
-    node = data.source_node(from_json(_read(Path(arguments.graph)), arguments.graph))
+    graph = from_json(_read(Path(arguments.graph)), arguments.graph)
+    node = data.source_node(graph)
     if node is None:
         raise UserError(f"{arguments.graph}: expected a graph with one data source")
+    _refuse(tuple(plan(graph).issues_of(node.id)))
     prepared = _prepared(node, _places(arguments), lambda what, _: print(what, file=sys.stderr, flush=True))
     print(f"{node.kind}: vocabulary {prepared.vocab_size:,}, {prepared.count('train'):,} training tokens, in {prepared.path}")
     return OK

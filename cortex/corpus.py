@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import importlib.util
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -60,8 +61,8 @@ def open_text(path: str | Path):
     """The file opened for reading bytes; CorpusError says which file cannot be read and why."""
     if not str(path):
         raise CorpusError("path: no text file is named; set path, or upload a file")
-    if not Path(path).is_file():
-        what = "is a folder, expected a text file" if Path(path).is_dir() else "does not exist"
+    if not os.path.isfile(path):
+        what = "is a folder, expected a text file" if os.path.isdir(path) else "does not exist"
         raise CorpusError(f"path: {path} {what}")
     if not Path(path).stat().st_size:
         raise CorpusError(f"path: {path} is empty, expected a UTF-8 text")
@@ -77,7 +78,7 @@ def text_lines(path: str | Path, split: str, validation: float, test: float) -> 
     The first 1 - validation - test of the bytes are training text, then comes validation, then test; a line belongs to the
     split in which it starts, so no line stands on both sides. CR LF becomes LF, a byte order mark is dropped.
     """
-    size = Path(path).stat().st_size if Path(path).is_file() else 0
+    size = Path(path).stat().st_size if os.path.isfile(path) else 0
     starts = [0.0, size * (1 - validation - test), size * (1 - test), size + 1.0]
     low, high = starts[SPLITS.index(split)], starts[SPLITS.index(split) + 1]
     offset = 0

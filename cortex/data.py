@@ -60,7 +60,10 @@ class Prepared:
         return self.meta["splits"][split]["tokens"]
 
     def tokenizer(self) -> Tokenizer:
-        return Tokenizer.load(self.path / "tokenizer.json")
+        try:
+            return Tokenizer.load(self.path / "tokenizer.json")
+        except Exception as error:  # the library raises plain Exception
+            raise CorpusError(f"{self.path}: tokenizer.json cannot be read: {error}; delete this folder") from None
 
     def honest_bytes(self, split: str) -> int | None:
         """Bytes of the split's text where bits per byte are honest: nothing hidden by `<unk>`, nothing lost; else None."""
@@ -255,12 +258,12 @@ def _smallest_type(vocab_size: int) -> str:
 def _open(path: Path) -> Prepared | None:
     try:
         meta = json.loads((path / "meta.json").read_text())
+        lengths = {split: (meta["splits"][split]["tokens"] + 1) * np.dtype(meta["dtype"]).itemsize for split in SPLITS}
     except FileNotFoundError:
         return None
-    except ValueError:
+    except (ValueError, KeyError, TypeError):
         raise CorpusError(f"{path}: meta.json is damaged; delete this folder, it is made again from the text") from None
-    for split in SPLITS:
-        expected = (meta["splits"][split]["tokens"] + 1) * np.dtype(meta["dtype"]).itemsize
+    for split, expected in lengths.items():
         file = path / f"{split}.bin"
         found = file.stat().st_size if file.exists() else 0
         if found != expected:

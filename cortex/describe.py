@@ -6,11 +6,11 @@ from typing import Any
 
 from cortex.builder import Plan, shape_text
 from cortex.checks import Issue
-from cortex.registry import KINDS
+from cortex.registry import ordered
 
 
 def describe_kinds() -> list[dict[str, Any]]:
-    """Every node kind with its role, shape rule, help and parameters, in the order of declaration."""
+    """Every node kind with its role, shape rule, help and parameters, sources first, losses last."""
     return [
         {
             "kind": kind.name,
@@ -25,7 +25,7 @@ def describe_kinds() -> list[dict[str, Any]]:
                 for name, param in kind.params.items()
             ],
         }
-        for kind in KINDS.values()
+        for kind in ordered()
     ]
 
 

@@ -38,6 +38,8 @@ def update(folder: Path, name: str, change: Callable[[Graph], Graph]) -> Graph:
     Another session's change made meanwhile is kept as well, since the change is made on top of it.
     """
     path = path_of(folder, name)
+    if not path.exists():
+        raise DocumentError(f"document {name}: there is none of this id")
     with open(path.with_suffix(".lock"), "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         before = load(folder, name)

@@ -23,6 +23,7 @@ def pick(logits: Tensor, *, temperature: float, top_k: int, top_p: float, genera
         order = probability.argsort(descending=True)  # (V,)
         before = probability[order].cumsum(0) - probability[order]  # (V,) of all likelier ones
         keep = before < top_p
+        keep[0] = True  # also where top_p is 0
         if top_k:
             keep[top_k:] = False
         probability[order[~keep]] = 0.0

@@ -6,6 +6,7 @@ Knows no node kinds and imports no torch, so that documents open, edit and compa
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -160,7 +161,8 @@ def from_json(text: str, where: str = "document") -> Graph:
     Kinds, parameters and connections are checked by `plan()`, which knows the registry.
     """
     try:
-        document = json.loads(text, parse_constant=_refuse_constant)
+        document = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
+        json.dumps(document, ensure_ascii=False).encode()  # half a surrogate pair could not be written again
     except (ValueError, RecursionError) as error:
         at = f"line {error.lineno} column {error.colno}: {error.msg}" if isinstance(error, json.JSONDecodeError) else error
         raise GraphError([f"{where}: not JSON: {at or 'nested too deeply'}"]) from None
@@ -273,6 +275,12 @@ def _is_object(entry: Any, at: str, faults: list[str]) -> bool:
     if not isinstance(entry, dict):
         faults.append(f"{at}: found {_name_of(entry)}, expected an object")
     return isinstance(entry, dict)
+
+
+def _finite(text: str) -> float:
+    if math.isinf(float(text)):
+        _refuse_constant(text)
+    return float(text)
 
 
 def _refuse_constant(text: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -90,7 +89,7 @@ class Float(Param):
     high: float
 
     def _accepts(self, value: Any) -> bool:
-        return type(value) in (int, float) and math.isfinite(value) and self.low <= value <= self.high
+        return type(value) in (int, float) and self.low <= value <= self.high
 
     def _convert(self, text: str) -> float:
         return float(text)

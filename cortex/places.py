@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import tempfile
 from collections.abc import Mapping
@@ -48,3 +49,9 @@ def write_atomically(path: Path, content: str | bytes, *, durable: bool = True) 
 def to_json(data: Any) -> str:
     """Indented JSON with a line end, as every JSON file of a run is written."""
     return json.dumps(data, indent=1, ensure_ascii=False) + "\n"
+
+
+def json_line(row: Mapping[str, Any]) -> str:
+    """One object on one line; a number that JSON has no word for (infinity, NaN) is null."""
+    finite = {key: None if isinstance(value, float) and not math.isfinite(value) else value for key, value in row.items()}
+    return json.dumps(finite, ensure_ascii=False, allow_nan=False)

@@ -50,6 +50,11 @@ class Kind:
 KINDS: dict[str, Kind] = {}
 
 
+def ordered(kinds: Mapping[str, Kind] = KINDS) -> list[Kind]:
+    """The kinds as a person looks for them: sources first, losses last, else in the order of their declaration."""
+    return sorted(kinds.values(), key=lambda kind: ROLES.index(kind.role))
+
+
 def register(
     *,
     role: str,
@@ -112,7 +117,7 @@ def _parse_shape(rule: str) -> tuple[dict[str, tuple[str, ...]], tuple[str, ...]
 def _verify(kind: Kind) -> None:
     if kind.role not in ROLES or kind.family not in FAMILIES:
         raise TypeError(f"{kind.name}: role {kind.role} or family {kind.family} is not known")
-    if not inspect.getdoc(kind.cls):
+    if not kind.cls.__doc__:  # getdoc would find that of nn.Module
         raise TypeError(f"{kind.name}: a node kind needs a docstring, its first paragraph is the help text")
     declared, taken = set(kind.params), set(inspect.signature(kind.cls.__init__).parameters) - {"self"}
     if declared != taken:

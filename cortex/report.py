@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import Any
 
+from cortex.places import json_line
 from cortex.units import UNKNOWN, count, duration, loss, perplexity
 
 
@@ -14,21 +14,20 @@ class Reporter:
 
     def __init__(self, json_lines: bool) -> None:
         self._json, self._live = json_lines, sys.stdout.isatty()
-        self._steps, self._best, self._last_step = 0, None, 0
+        self._steps = 0
         self._said = 0.0
 
     def __call__(self, event: dict[str, Any]) -> None:
         if self._json:
             print_json(event)
         elif event["event"] == "start":
-            self._steps = event["steps"]
+            self._steps = event["last_step"]
             print(
                 f"{count(event['parameters'])} parameters, vocabulary {event['vocabulary']:,}, "
                 f"{event['train_tokens']:,} training tokens, {event['steps']:,} steps, {event['device']}",
                 flush=True,
             )
         elif event["event"] == "validation":
-            self._best = min(self._best or event["loss"], event["loss"])
             self._line(
                 f"step {event['step']:,}: {_measure('validation', event['loss'])}{', best so far' if event['best'] else ''}"
             )
@@ -65,7 +64,7 @@ def _bar(share: float, width: int = 24) -> str:
 
 def print_json(row: dict[str, Any]) -> None:
     """One object on a line of its own."""
-    print(json.dumps(row, ensure_ascii=False), flush=True)
+    print(json_line(row), flush=True)
 
 
 def print_table(head: list[str], rows: list[list[Any]]) -> None:

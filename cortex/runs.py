@@ -209,7 +209,7 @@ def summary(run: Run, events: list[dict[str, Any]] | None = None) -> dict[str, A
     run where the caller has read them already.
     """
     row: dict[str, Any] = dict.fromkeys(
-        ("name", "source", "created", "step", "steps", "epoch", "tokens", "parameters", "vocabulary", "train_loss",
+        ("name", "source", "created", "step", "steps", "last_step", "epoch", "tokens", "parameters", "vocabulary", "train_loss",
          "tokens_per_second", "elapsed", "seconds_left", "best_loss", "best_perplexity", "best_step", "bits_per_byte",
          "why_not_bits", "device", "error")
     )  # fmt: skip
@@ -223,7 +223,8 @@ def summary(run: Run, events: list[dict[str, Any]] | None = None) -> dict[str, A
     for event in run.events() if events is None else events:
         kind = event["event"]
         if kind == "start":
-            row |= {key: event.get(key) for key in ("steps", "parameters", "vocabulary", "device", "source", "why_not_bits")}
+            row |= {key: event.get(key) for key in ("steps", "last_step", "parameters", "vocabulary", "device", "source")}
+            row["why_not_bits"] = event.get("why_not_bits")
             bytes_, tokens = event.get("validation_bytes"), event.get("validation_tokens")
         elif kind in ("train", "validation"):
             row |= {key: event.get(key) for key in ("step", "tokens", "elapsed")}
@@ -243,14 +244,10 @@ def summary(run: Run, events: list[dict[str, Any]] | None = None) -> dict[str, A
         row["best_perplexity"] = perplexity(row["best_loss"])
         if bytes_:
             row["bits_per_byte"] = row["best_loss"] * tokens / (bytes_ * math.log(2))
-    if row["state"] == "running" and row["step"] and row["steps"]:
-        row["seconds_left"] = row["elapsed"] / row["step"] * (_last_step(record, row["steps"]) - row["step"])
+    if row["state"] == "running" and row["step"] and row["last_step"]:
+        row["seconds_left"] = row["elapsed"] / row["step"] * (row["last_step"] - row["step"])
     row["error"] = run.status().get("error")
     return row
-
-
-def _last_step(record: Mapping[str, Any], steps: int) -> int:
-    return min(steps, record.get("max_steps") or steps)
 
 
 def worker_alive(status: Mapping[str, Any]) -> bool:

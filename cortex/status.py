@@ -36,7 +36,11 @@ class Status:
         with self._lock:
             self._facts |= facts
             content = to_json({**self._facts, "heartbeat": time.time()})
-            write_atomically(self._path, content, durable="state" in facts)
+            try:
+                write_atomically(self._path, content, durable="state" in facts)
+            except OSError:
+                # A full disk has no room for a second file, but the block that the first one holds can be written again.
+                self._write_in_place(content)
 
     def note(self, **facts: Any) -> None:
         """Change some facts; the next heartbeat writes them."""
@@ -47,6 +51,11 @@ class Status:
         self._ended.set()
         self._thread.join()
         self.set(state=state, message="", error=error, ended=datetime.now().astimezone().isoformat(timespec="seconds"))
+
+    def _write_in_place(self, content: str) -> None:
+        with open(self._path, "r+b") as file:
+            file.write(content.encode())
+            file.truncate()
 
     def _beat(self) -> None:
         while not self._ended.wait(_HEARTBEAT_SECONDS):

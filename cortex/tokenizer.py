@@ -94,7 +94,9 @@ class Tokenizer:
         edge = r"(?<!\w){}(?!\w)" if self.kind == "word" and self.pre_tokenizer == "punctuation" else "{}"
         if self.kind == "word" and self.pre_tokenizer == "whitespace":
             edge = r"(?<!\S){}(?!\S)"
-        pattern = "(" + "|".join(edge.format(re.escape(word)) for word in lacking) + ")"
+        # A mark stands by itself whatever is beside it.
+        edges = {word: edge if self.pre_tokenizer == "whitespace" or re.match(r"\w", word) else "{}" for word in lacking}
+        pattern = "(" + "|".join(edges[word].format(re.escape(word)) for word in lacking) + ")"
         return [(part, part in lacking) for part in re.split(pattern, text) if part]
 
     def save(self, path: str | Path) -> None:

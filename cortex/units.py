@@ -23,10 +23,10 @@ def count(value: float | None) -> str:
     """`9.15 M`, `512`, `12.8 k`: a number of parameters, tokens or steps in three digits."""
     if value is None:
         return UNKNOWN
-    for size, letter in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
-        if abs(value) >= size:
-            scaled = value / (1e3 if letter == "k" else size)
-            return f"{scaled:.{0 if scaled >= 100 else 1 if scaled >= 10 else 2}f} {letter}"
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= (9999.5 if letter == "k" else size * 0.9995):
+            scaled = value / size
+            return f"{scaled:.{0 if abs(scaled) >= 99.95 else 1 if abs(scaled) >= 9.995 else 2}f} {letter}"
     return f"{value:,.0f}"
 
 
@@ -47,6 +47,6 @@ def size(octets: float | None) -> str:
     if octets is None:
         return UNKNOWN
     for power, unit in ((3, "GiB"), (2, "MiB"), (1, "KiB")):
-        if octets >= 1024**power:
+        if octets >= 1024**power * (1 if power == 1 else 0.99995):
             return f"{octets / 1024**power:.1f} {unit}"
     return f"{octets:,.0f} bytes"

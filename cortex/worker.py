@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -21,6 +21,7 @@ from cortex.checkpoints import save_weights
 from cortex.corpus import CorpusError
 from cortex.evaluate import evaluate
 from cortex.graph import Graph
+from cortex.places import json_line
 from cortex.runs import Run, RunError
 from cortex.status import Status
 from cortex.train import Blocks, Event, TrainingError, eval_interval, pick_device, total_steps, train
@@ -84,11 +85,13 @@ def _train(run: Run, store: Path, status: Status, stop: _StopFlag, log: _Log, re
     blocks = Blocks(prepared.tokens("train"), source.seq_len, source.batch_size, config.seed)
     validation = prepared.tokens("validation")
     tokens_per_step = source.batch_size * source.seq_len
+    steps = total_steps(config, blocks.steps_per_epoch)
     interval = eval_interval(config, prepared.count("validation"), tokens_per_step)
     record(
         {
             "event": "start",
-            "steps": total_steps(config, blocks.steps_per_epoch),
+            "steps": steps,
+            "last_step": min(steps, row["max_steps"] or steps),
             "steps_per_epoch": blocks.steps_per_epoch,
             "eval_every": interval,
             "parameters": planned.total,
@@ -180,7 +183,7 @@ class _Recorder:
 
     def __call__(self, event: Event) -> None:
         event = {**event, "time": time.time()}
-        self._file.write(json.dumps(event).encode() + b"\n")
+        self._file.write(json_line(event).encode() + b"\n")
         self._file.flush()
         self._status.note(step=event.get("step", 0))
         self._on_event(event)
@@ -191,8 +194,12 @@ class _Log:
         self._path = path
 
     def __call__(self, line: str) -> None:
-        with open(self._path, "a", encoding="utf-8") as file:
-            file.write(f"{datetime.now():%H:%M:%S} {line}\n")
+        line = f"{datetime.now():%H:%M:%S} {line}"
+        try:
+            with open(self._path, "a", encoding="utf-8") as file:
+                file.write(line + "\n")
+        except OSError as error:  # the log is for people; a run does not fail for want of it
+            print(f"{line} (log.txt: {error.strerror})", file=sys.stderr, flush=True)
 
     def traceback(self) -> None:
         import traceback

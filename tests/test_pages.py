@@ -174,7 +174,15 @@ def put_in_state(run: Run, state: str) -> None:
         status |= {"pid": None}
     (run.path / "status.json").write_text(to_json(status))
     events = [
-        {"event": "start", "steps": 20, "steps_per_epoch": 5, "parameters": 1234, "vocabulary": 18, "source": "CustomData"},
+        {
+            "event": "start",
+            "steps": 20,
+            "last_step": 20,
+            "steps_per_epoch": 5,
+            "parameters": 1234,
+            "vocabulary": 18,
+            "source": "CustomData",
+        },
         {"event": "train", "step": 3, "tokens": 96, "loss": 2.0, "lr": 0.01, "grad_norm": 1.0, "tokens_per_second": 50.0}
         | {"elapsed": 2.0, "epoch": 0.6},
         {"event": "validation", "step": 3, "tokens": 96, "loss": 1.5, "best": True, "elapsed": 2.5},

@@ -11,7 +11,7 @@ from cortex.builder import Plan
 from cortex.data import Prepared, source_node
 from cortex.graph import Edge, Graph, GraphError, Node, from_json, to_json
 from cortex.presets import PRESETS, preset, tidy
-from cortex.registry import KINDS
+from cortex.registry import KINDS, ordered
 from ui import canvas, forms, page, session, start
 from ui.theme import theme
 
@@ -190,7 +190,7 @@ def _rename(key: str) -> None:
 
 
 def _palette(graph: Graph) -> None:
-    kind = st.selectbox("Kind", forms.palette(), key="palette.kind", format_func=lambda name: name)
+    kind = st.selectbox("Kind", [kind.name for kind in ordered()], key="palette.kind")
     st.caption(KINDS[kind].help)
     after = [node.id for node in graph.nodes if node.kind in KINDS and KINDS[node.kind].output]
     behind = None
@@ -240,10 +240,8 @@ def _canvas(graph: Graph) -> None:
         session.select(changes.selected, changes.selected_edge)
     if changes.structural or changes.moved:
         session.edit(lambda graph: canvas.apply(graph, changes))
-    if changes.structural or (session.selected(), session.selected_edge()) != before:
+    if changes.structural or changes.stale or (session.selected(), session.selected_edge()) != before:
         st.rerun()
-    if changes.stale:
-        st.rerun(scope="fragment")
 
 
 def _faults(planned: Plan) -> None:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import plotly.graph_objects as go
 
 from cortex.evaluate import perplexity
@@ -117,8 +118,8 @@ def _line(
     legend: bool = True,
 ) -> None:
     chart.add_scatter(
-        x=points[0],
-        y=points[1],
+        x=np.asarray(points[0]),  # plotly looks at every number of a list, and sends an array in a quarter of the bytes
+        y=np.asarray(points[1]),
         mode="lines+markers" if markers else "lines",
         name=name,
         opacity=opacity,

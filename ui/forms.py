@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from cortex.graph import Graph, Node
 from cortex.params import Bool, Choice, Float, Int, Param, complete
 from cortex.places import write_atomically
 from cortex.presets import MODEL, model_settings, set_model
-from cortex.registry import KINDS, Kind
+from cortex.registry import KINDS
 from ui import session
 
 _ERRORS = "form_errors"  # what was typed and could not be read, by field
@@ -216,9 +216,3 @@ def _widget(param: Param, value: Any) -> tuple[Any, Callable[..., Any]]:
 def _sentence(message: str, hint: str) -> str:
     text = f"{message}; {hint}." if hint else f"{message}."
     return text[0].upper() + text[1:] if not text.split("=")[0].isidentifier() else text
-
-
-def palette(kinds: Mapping[str, Kind] = KINDS) -> list[str]:
-    """Kinds that can be added, in the order of their declaration: sources, modules, losses."""
-    order = {"source": 0, "module": 1, "merge": 2, "subgraph": 3, "loss": 4}
-    return sorted(kinds, key=lambda name: order[kinds[name].role])

@@ -48,7 +48,7 @@ def _table(runs: list[Run], rows: list[dict[str, Any]]) -> list[Run]:
         {
             "name": [row["name"] for row in rows],
             "state": [row["state"] for row in rows],
-            "progress": [(row["step"] or 0) / row["steps"] if row["steps"] else None for row in rows],
+            "progress": [(row["step"] or 0) / row["last_step"] if row["last_step"] else None for row in rows],
             "best perplexity": [row["best_perplexity"] for row in rows],
             "best loss": [row["best_loss"] for row in rows],
             "at step": [row["best_step"] for row in rows],

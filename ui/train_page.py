@@ -140,8 +140,8 @@ def _progress(run: Run, row: dict[str, Any]) -> None:
     message = run.status().get("message")
     if row["state"] in ("starting", "preparing") and row["step"] is None:
         st.progress(0.0, text=message or "starting the worker; it loads torch first")
-    elif row["steps"]:
-        step, steps = row["step"] or 0, row["steps"]
+    elif row["last_step"]:
+        step, steps = row["step"] or 0, row["last_step"]
         epoch = f", epoch {row['epoch']:.2f}" if row["epoch"] is not None else ""
         st.progress(min(1.0, step / steps), text=f"step {step:,} of {steps:,}{epoch}, {units.count(row['tokens'])} tokens seen")
 

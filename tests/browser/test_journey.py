@@ -135,18 +135,21 @@ def test_a_run_goes_on_while_the_server_restarts_and_the_page_finds_it_again(tab
 def test_an_uploaded_text_can_be_trained_on(tab: Tab) -> None:
     tab.open()
     tab.page.get_by_text("My own text").click()
+    expect(tab.page.get_by_text("Choose a text of some thousand words")).to_be_visible()
     lines = [f"the {colour} cat sat on the {place}\n" for colour in ("red", "blue") for place in ("mat", "hat")] * 200
     upload = tab.page.locator('input[type="file"]').first
     upload.set_input_files({"name": "latin.txt", "mimeType": "text/plain", "buffer": "café\n".encode("latin-1") * 50})
     expect(tab.page.get_by_text("is not UTF-8 at byte 3 (line 1): 0xe9").first).to_be_visible()
     tab.page.reload()
     tab.page.get_by_text("My own text").click()
+    expect(tab.page.get_by_text("Choose a text of some thousand words")).to_be_visible()
     upload.set_input_files({"name": "cats.txt", "mimeType": "text/plain", "buffer": "".join(lines).encode()})
-    expect(tab.page.get_by_text("vocabulary 11")).to_be_visible(timeout=30_000)
+    expect(tab.page.get_by_text("vocabulary 10")).to_be_visible(timeout=30_000)
     tab.button("Open small").click()
     expect(tab.node("data")).to_contain_text("CustomData")
     tab.settle(1)
     tab.button("Train gpt-small").click()
+    expect(tab.page.get_by_text("Best validation perplexity")).to_be_visible()
     wait_for_steps(tab, 5)
     tab.button("Stop").click()
     expect(tab.page.get_by_text("Time taken")).to_be_visible(timeout=60_000)

@@ -1,0 +1,160 @@
+"""Shared by the tests: a made text, tiny graphs over it, and a home folder of their own."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import random
+import resource
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+# Before torch is loaded, here and in child processes: models this small only lose by a second thread.
+os.environ["OMP_NUM_THREADS"] = "1"
+
+from cortex.data import Prepared, prepare
+from cortex.graph import Edge, Graph, Node
+from cortex.places import Places, places
+from cortex.runs import Run, create_run
+
+PROJECT = Path(__file__).parents[1]
+NOUNS = ("cat", "dog", "bird", "fish", "king", "queen", "tree", "river", "house", "star")
+VERBS = ("sees", "likes", "finds", "hears", "follows")
+
+MakeGraph = Callable[..., Graph]
+MakeRun = Callable[..., Run]
+
+
+def made_lines(count: int = 400, seed: int = 1) -> list[str]:
+    """Sentences of about twenty different words, the same for the same seed."""
+    draw = random.Random(seed)
+    return [f"the {draw.choice(NOUNS)} {draw.choice(VERBS)} the {draw.choice(NOUNS)} ." for _ in range(count)]
+
+
+@pytest.fixture
+def text(tmp_path: Path) -> Path:
+    """A file with the made text."""
+    path = tmp_path / "text.txt"
+    path.write_text("\n".join(made_lines()) + "\n")
+    return path
+
+
+@pytest.fixture
+def make_graph(text: Path) -> MakeGraph:
+    """A function that gives a tiny graph over the made text; `training` and `data` settings by keyword."""
+
+    def make(data: dict[str, Any] | None = None, blocks: int = 1, **training: Any) -> Graph:
+        return tiny_graph(text, data, blocks, **training)
+
+    return make
+
+
+def tiny_graph(path: Path, data: dict[str, Any] | None = None, blocks: int = 1, **training: Any) -> Graph:
+    """Source, embedding, positions, blocks of width 8, norm, head and loss, over the text of that path."""
+    nodes = [
+        Node("data", "CustomData", {"path": str(path), "batch_size": 4, "seq_len": 8, **(data or {})}),
+        Node("embedding", "Embedding", {"embedding_dim": 8}),
+        Node("positions", "PositionalEncoding", {"max_len": 64, "dropout": 0.0}),
+        *(Node(f"block_{n}", "GPTBlock", {"nhead": 2, "dim_feedforward": 16, "dropout": 0.1}) for n in range(1, blocks + 1)),
+        Node("norm", "LayerNorm"),
+        Node("head", "Linear"),
+        Node("loss", "Loss"),
+    ]
+    edges = [Edge(before.id, after.id) for before, after in itertools.pairwise(nodes)]
+    return Graph("tiny", tuple(nodes), tuple(edges), {"steps": 20, "eval_every": 10, "lr": 0.01, "device": "cpu", **training})
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Places:
+    """The folders below a home of this test's own."""
+    monkeypatch.setenv("CORTEXNODUS_HOME", str(tmp_path / "home"))
+    return places()
+
+
+@pytest.fixture
+def prepared(make_graph: MakeGraph, home: Places) -> Prepared:
+    """The made text as word tokens."""
+    return prepare(make_graph().node("data"), home.store)
+
+
+@pytest.fixture
+def make_run(make_graph: MakeGraph, home: Places) -> MakeRun:
+    """A function that creates a run whose data is prepared and which nobody has taken up."""
+
+    def make(graph: Graph | None = None, **settings: Any) -> Run:
+        graph = graph or make_graph()
+        found = prepare(graph.node("data"), home.store)
+        return create_run(home.runs, graph, fingerprint=found.fingerprint, **settings)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def trained_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with one finished run named "tiny", for tests that only read."""
+    from cortex.worker import work
+
+    root = tmp_path_factory.mktemp("trained")
+    path = root / "text.txt"
+    path.write_text("\n".join(made_lines()) + "\n")
+    where = places({"CORTEXNODUS_HOME": str(root)})
+    graph = tiny_graph(path, {"test": 0.1}, steps=60, eval_every=30)
+    found = prepare(graph.node("data"), where.store)
+    run = create_run(where.runs, graph, fingerprint=found.fingerprint)
+    assert work(run, where.store) == "finished", run.log_tail()
+    return root
+
+
+@pytest.fixture
+def trained(trained_home: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """The finished run of `trained_home`, whose folders are now those of the application."""
+    monkeypatch.setenv("CORTEXNODUS_HOME", str(trained_home))
+    return Run(next((trained_home / "runs").iterdir()))
+
+
+Start = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """A function that starts Python with the project importable; what still runs at the end is killed."""
+    started: list[subprocess.Popen[str]] = []
+
+    def begin(*arguments: str, home: Path | None = None) -> subprocess.Popen[str]:
+        environment = {**os.environ, "PYTHONPATH": str(PROJECT), "CORTEXNODUS_HOME": str(home or tmp_path / "home")}
+        child = subprocess.Popen(
+            [sys.executable, *arguments],
+            cwd=tmp_path,
+            env=environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        started.append(child)
+        return child
+
+    yield begin
+    for child in started:
+        if child.poll() is None:
+            child.kill()
+        with child:  # closes its pipes
+            pass
+
+
+@contextmanager
+def disk_with_room_for(octets: int) -> Iterator[None]:
+    """No file can grow past this size; the system refuses as it does on a full disk."""
+    before, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (octets, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)

@@ -1,0 +1,136 @@
+"""Imports only go down. The table below is the documentation of the floors."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).parents[1]
+
+# A module may import what stands on a lower floor, never its own floor or a higher one.
+FLOORS: dict[int, tuple[str, ...]] = {
+    0: ("cortex",),
+    1: ("cortex.params", "cortex.graph", "cortex.places", "cortex.units"),
+    2: ("cortex.registry", "cortex.corpus", "cortex.tokenizer", "cortex.train", "cortex.evaluate", "cortex.generate"),
+    3: ("cortex.layers", "cortex.sources", "cortex.losses", "cortex.checks"),
+    4: ("cortex.builder", "cortex.data", "cortex.presets"),
+    5: ("cortex.runs", "cortex.documents", "cortex.edit", "cortex.describe"),
+    6: ("cortex.checkpoints", "cortex.status"),
+    7: ("cortex.worker", "cortex.judge"),
+    8: ("cortex.report",),
+    9: ("cortex.command",),
+    10: ("cortex.__main__",),
+    11: ("ui",),
+    12: ("pages", "streamlit_app"),
+}
+# On these two floors a module may import its neighbours.
+SHARED = ("ui", "pages")
+# An exported script contains these word for word.
+ALONE = ("cortex.corpus", "cortex.tokenizer", "cortex.train", "cortex.evaluate", "cortex.generate")
+SCREEN = {"streamlit", "streamlit_flow", "plotly"}
+NO_TORCH = ("cortex.params", "cortex.graph", "cortex.places", "cortex.units", "cortex.registry", "cortex.runs", "cortex.status")
+
+FLOOR_OF = {module: floor for floor, modules in FLOORS.items() for module in modules}
+
+
+def sources() -> dict[str, Path]:
+    """Every Python file of ours by the name it is imported as."""
+    files = [*PROJECT.glob("cortex/**/*.py"), *PROJECT.glob("ui/**/*.py"), *PROJECT.glob("pages/**/*.py")]
+    files += [path for path in [PROJECT / "streamlit_app.py"] if path.exists()]
+    names = {".".join(path.relative_to(PROJECT).with_suffix("").parts): path for path in files}
+    return {name.removesuffix(".__init__"): path for name, path in names.items()}
+
+
+SOURCES = sources()
+
+
+def imports(path: Path) -> list[tuple[str, bool]]:
+    """Modules that a file imports, each with whether it does so at module level; imports inside functions count."""
+    found: list[tuple[str, bool]] = []
+
+    def look(node: ast.AST, outer: bool) -> None:
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.Import):
+                found.extend((alias.name, outer) for alias in child.names)
+            elif isinstance(child, ast.ImportFrom):
+                assert child.level == 0, f"{path.name} line {child.lineno}: a relative import"
+                for alias in child.names:
+                    inner = f"{child.module}.{alias.name}"
+                    found.append((inner if inner in SOURCES else child.module or "", outer))
+            look(child, outer and not isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)))
+
+    look(ast.parse(path.read_text(encoding="utf-8")), True)
+    return found
+
+
+def place(module: str) -> str | None:
+    """The entry of the table that a module stands in: its own, or that of its folder where the folder shares a floor."""
+    folder = module.partition(".")[0]
+    return folder if folder in SHARED else module if module in FLOOR_OF else None
+
+
+def is_ours(module: str) -> bool:
+    return module.partition(".")[0] in ("cortex", "ui", "pages", "streamlit_app")
+
+
+def test_every_module_stands_in_the_table() -> None:
+    assert [module for module in SOURCES if place(module) is None] == []
+
+
+def test_the_table_names_no_module_that_is_gone() -> None:
+    assert [module for module in FLOOR_OF if module.startswith("cortex") and module not in SOURCES] == []
+
+
+@pytest.mark.parametrize("module", SOURCES)
+def test_imports_only_go_down(module: str) -> None:
+    here = place(module)
+    assert here, f"{module} is not in the table"
+    for target in {target for target, _ in imports(SOURCES[module]) if is_ours(target)}:
+        there = place(target)
+        assert there, f"{module} imports {target}, which is not in the table"
+        neighbours = there == here and here in SHARED
+        assert neighbours or FLOOR_OF[there] < FLOOR_OF[here], f"{module} imports {target}, which does not stand below it"
+
+
+@pytest.mark.parametrize("module", ALONE)
+def test_what_the_export_contains_imports_nothing_else_of_ours(module: str) -> None:
+    assert [target for target, _ in imports(SOURCES[module]) if is_ours(target)] == []
+
+
+def test_only_the_pages_and_ui_draw() -> None:
+    drawing = {module for module, path in SOURCES.items() if {target.partition(".")[0] for target, _ in imports(path)} & SCREEN}
+    assert [module for module in drawing if module.partition(".")[0] not in ("ui", "pages", "streamlit_app")] == []
+
+
+def test_the_datasets_library_is_never_loaded_with_a_module() -> None:
+    eager = [
+        module
+        for module, path in SOURCES.items()
+        if any(outer and target.partition(".")[0] == "datasets" for target, outer in imports(path))
+    ]
+    assert eager == []
+
+
+def test_documents_and_runs_are_read_without_loading_torch() -> None:
+    program = (
+        "import importlib, sys\n"
+        f"for name in {NO_TORCH!r}:\n"
+        "    importlib.import_module(name)\n"
+        "    assert not {'torch', 'numpy', 'tokenizers', 'streamlit'} & set(sys.modules), name\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_table_has_no_module_twice() -> None:
+    assert len(FLOOR_OF) == sum(map(len, FLOORS.values()))
+
+
+def test_an_import_inside_a_function_is_seen(tmp_path: Path) -> None:
+    path = tmp_path / "made.py"
+    path.write_text("import os\ndef f():\n    from cortex import worker\n    import datasets\n")
+    assert imports(path) == [("os", True), ("cortex.worker", False), ("datasets", False)]

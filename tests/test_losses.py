@@ -1,0 +1,45 @@
+"""The loss against torch's cross-entropy of full logits."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from cortex.losses import Loss
+
+
+@pytest.fixture
+def loss() -> Loss:
+    return Loss("CrossEntropy", "Label", 1.0)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize(("batch", "time"), [(1, 1), (3, 7), (20, 64)], ids=["one token", "a few", "more than one chunk"])
+def test_the_loss_of_hidden_states_is_the_cross_entropy_of_their_logits(loss: Loss, batch: int, time: int, bias: bool) -> None:
+    torch.manual_seed(1)
+    head, targets = nn.Linear(8, 50, bias=bias), torch.randint(50, (batch, time))
+    x = torch.randn(batch, time, 8, requires_grad=True)
+    total, count = loss.from_hidden(x, head, targets)
+    gradients = torch.autograd.grad(total, [x, *head.parameters()])
+    wanted = F.cross_entropy(head(x).flatten(0, 1), targets.flatten(), reduction="sum")
+    torch.testing.assert_close(total, wanted, rtol=1e-5, atol=1e-4)
+    for found, right in zip(gradients, torch.autograd.grad(wanted, [x, *head.parameters()]), strict=True):
+        torch.testing.assert_close(found, right, rtol=1e-4, atol=1e-4)
+    assert count == batch * time
+
+
+def test_the_loss_of_logits_is_a_sum_in_nats(loss: Loss) -> None:
+    logits, targets = torch.randn(3, 7, 50), torch.randint(50, (3, 7))
+    total, count = loss(logits, targets)
+    by_hand = -sum(logits[b, t].log_softmax(-1)[targets[b, t]] for b in range(3) for t in range(7))
+    torch.testing.assert_close(total, by_hand)
+    assert count == 21
+
+
+def test_equal_scores_cost_the_logarithm_of_the_vocabulary(loss: Loss) -> None:
+    total, count = loss(torch.zeros(2, 5, 1000), torch.randint(1000, (2, 5)))
+    assert total.item() / count == pytest.approx(math.log(1000))

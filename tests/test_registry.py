@@ -1,0 +1,247 @@
+"""Every node kind keeps what its declaration promises; a kind that is added later is tested here without an edit."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import cortex.builder  # noqa: F401  fills the registry
+from cortex.params import AUTO, FROM_VOCABULARY, Bool, Choice, Float, Int, Text
+from cortex.registry import KINDS, Kind, divides, register
+
+B, T, C, V = 2, 6, 8, 11
+MODULES = [name for name, kind in KINDS.items() if kind.role in ("module", "merge")]
+LOSSES = [name for name, kind in KINDS.items() if kind.role == "loss"]
+CAUSAL = [name for name in MODULES if KINDS[name].causal]
+CACHED = [name for name in MODULES if KINDS[name].cached]
+
+
+def small_values(kind: Kind) -> dict[str, Any]:
+    """Values for a tiny module: widths of 8, whole numbers at most 2 where they are free, no dropout."""
+    bound = {dim for dims in kind.inputs.values() for dim in dims}
+    values: dict[str, Any] = {}
+    for name, param in kind.params.items():
+        values[name] = param.default
+        if param.auto == FROM_VOCABULARY:
+            values[name] = V
+        elif name in bound or name in (kind.output or ()):
+            values[name] = C
+        elif name == "dropout":
+            values[name] = 0.0
+        elif isinstance(param, Int) and param.default != AUTO:
+            values[name] = max(param.low, min(param.default, 2 if name == "nhead" else 16))
+    return values
+
+
+def sizes(kind: Kind, values: Mapping[str, Any]) -> dict[str, int]:
+    return {"B": B, "T": T, "S": T, "V": V, **{name: value for name, value in values.items() if type(value) is int}}
+
+
+def inputs_for(kind: Kind, values: Mapping[str, Any]) -> list[Tensor]:
+    """One input a port: token ids where the rule says B T, floats elsewhere."""
+    shapes = [[sizes(kind, values)[dim] for dim in dims] for dims in kind.inputs.values()]
+    return [torch.randint(V, shape) if len(shape) == 2 else torch.randn(shape) for shape in shapes]
+
+
+def make(kind: Kind) -> tuple[nn.Module, list[Tensor]]:
+    torch.manual_seed(zlib.crc32(kind.name.encode()))
+    values = small_values(kind)
+    return kind.cls(**values).eval(), inputs_for(kind, values)
+
+
+def test_the_registry_holds_the_kinds_of_a_gpt() -> None:
+    wanted = {"Shakespeare", "CustomData", "Embedding", "PositionalEncoding", "GPTBlock", "LayerNorm", "Linear", "Loss"}
+    assert wanted <= set(KINDS)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_every_kind_and_every_setting_explains_itself(name: str) -> None:
+    kind = KINDS[name]
+    assert kind.help.endswith(".") and len(kind.help) > 20
+    for setting, param in kind.params.items():
+        assert param.help.endswith((".", ".)")), setting
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_the_declared_shape_is_what_torch_gives(name: str) -> None:
+    kind = KINDS[name]
+    module, inputs = make(kind)
+    declared = tuple(sizes(kind, small_values(kind))[dim] for dim in kind.output or ())
+    assert module(*inputs).shape == declared
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_forward_and_backward_are_finite(name: str) -> None:
+    module, inputs = make(KINDS[name])
+    module.train()
+    inputs = [x.requires_grad_() if x.is_floating_point() else x for x in inputs]
+    y = module(*inputs)
+    assert torch.isfinite(y).all()
+    y.square().sum().backward()
+    gradients = [x.grad for x in [*inputs, *module.parameters()] if x.requires_grad]
+    assert gradients and all(gradient is not None and torch.isfinite(gradient).all() for gradient in gradients)
+
+
+@pytest.mark.parametrize("name", CAUSAL)
+@pytest.mark.parametrize("position", range(1, T))
+def test_what_comes_later_changes_nothing_before_it(name: str, position: int) -> None:
+    module, inputs = make(KINDS[name])
+    changed = [x.clone() for x in inputs]
+    for x in changed:
+        x[:, position:] = (x[:, position:] + 3) % V if not x.is_floating_point() else x[:, position:] * -2 + 5
+    before, after = module(*inputs), module(*changed)
+    assert torch.equal(before[:, :position], after[:, :position])
+    assert not torch.equal(before[:, position:], after[:, position:])
+
+
+@pytest.mark.parametrize("name", CACHED)
+@pytest.mark.parametrize("cuts", [(1,) * T, (T,), (2, 3, 1), (1, T - 1), (T - 1, 1)], ids=str)
+def test_a_cache_fed_in_pieces_gives_what_one_full_forward_gives(name: str, cuts: tuple[int, ...]) -> None:
+    module, inputs = make(KINDS[name])
+    cache: dict[str, Any] = {}
+    pieces = [module(*part, cache) for part in zip(*(x.split(cuts, 1) for x in inputs), strict=True)]
+    torch.testing.assert_close(torch.cat(pieces, 1), module(*inputs), atol=1e-5, rtol=0)
+    assert cache
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_loss_is_a_finite_sum_over_every_token_with_finite_gradients(name: str) -> None:
+    kind = KINDS[name]
+    loss, (logits,) = make(kind)
+    targets = torch.randint(V, (B, T))
+    total, count = loss(logits.requires_grad_(), targets)
+    total.backward()
+    assert count == B * T and torch.isfinite(total) and torch.isfinite(logits.grad).all()
+
+
+def extremes() -> list[tuple[str, str, Any]]:
+    """Kind, setting and value for the minimum and maximum, or each option, of every setting."""
+    found: list[tuple[str, str, Any]] = []
+    for kind in KINDS.values():
+        for name, param in kind.params.items():
+            if isinstance(param, (Int, Float)):
+                found += [(kind.name, name, param.low), (kind.name, name, param.high)]
+            elif isinstance(param, Choice):
+                found += [(kind.name, name, option) for option in param.options]
+            elif isinstance(param, Bool):
+                found += [(kind.name, name, value) for value in (False, True)]
+            elif isinstance(param, Text):
+                found += [(kind.name, name, value) for value in ("", "x" * param.max_length)]
+    return found
+
+
+@pytest.mark.parametrize(("name", "setting", "value"), extremes(), ids=lambda value: str(value)[:20])
+def test_the_minimum_and_the_maximum_of_every_setting_construct(name: str, setting: str, value: Any) -> None:
+    kind = KINDS[name]
+    values = fitting(kind, setting, value)
+    if kind.role == "source":
+        assert vars(kind.cls(**values))
+        return
+    with torch.device("meta"):  # the largest take no memory there
+        module = kind.cls(**values)
+    assert all(parameter.is_meta for parameter in module.parameters())
+
+
+def fitting(kind: Kind, setting: str, value: Any) -> dict[str, Any]:
+    """Values with this one among them that the kind's own check accepts: other whole numbers become 1, or the same."""
+    values = {**small_values(kind), setting: value}
+    whole = [name for name, param in kind.params.items() if isinstance(param, Int) and name != setting]
+    for other in (None, 1, value):
+        changed = values if other is None else {**values, **dict.fromkeys(whole, other)}
+        if kind.check is None or kind.role == "source" or not list(kind.check(changed, {})):
+            return changed
+    raise AssertionError(f"{kind.name}.{setting}={value} is refused whatever the other settings are")
+
+
+# The declaration is checked against the class
+
+
+def declare(cls: type, into: dict[str, Kind], **changed: Any) -> None:
+    declaration: dict[str, Any] = dict(role="module", family="linear", shape="B T width -> B T width")
+    params = {"width": Int(default=AUTO, low=1, high=64, auto="the input", help="Width.")}
+    register(**{**declaration, "params": params, "into": into, **changed})(cls)
+
+
+class Scale(nn.Module):
+    """Multiplies each channel by a learned number."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.by = nn.Parameter(torch.ones(width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.by
+
+
+BAD = Int(default=99, low=1, high=64, help="Width.")
+WIDTH = Int(default=AUTO, low=1, high=64, auto="the input", help="Width.")
+ONLY = Int(default=1, low=1, high=64, help="Width.", only=("colour", ("red",)))
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        (dict(params={"widht": WIDTH}), "widht"),
+        (dict(params={"width": WIDTH, "bias": Bool(default=True, help="Bias.")}), "bias"),
+        (dict(params={"width": BAD}), "99"),
+        (dict(params={"width": ONLY}), "colour"),
+        (dict(shape="B T widht -> B T width"), "widht"),
+        (dict(shape="B T -> B T width"), "auto"),
+        (dict(role="modul"), "modul"),
+        (dict(family="magic"), "magic"),
+        (dict(cached=True), "cached"),
+    ],
+    ids=["misspelt", "too many", "default", "depends on nothing", "dimension", "auto", "role", "family", "cached"],
+)
+def test_a_declaration_that_disagrees_with_its_class_is_a_type_error(changed: dict[str, Any], says: str) -> None:
+    registry: dict[str, Kind] = {}
+    with pytest.raises(TypeError, match=says):
+        declare(Scale, registry, **changed)
+    assert registry == {}
+
+
+def test_a_kind_cannot_be_declared_twice() -> None:
+    registry: dict[str, Kind] = {}
+    declare(Scale, registry)
+    with pytest.raises(TypeError, match="Scale is declared twice"):
+        declare(Scale, registry)
+
+
+class Undocumented(nn.Module):
+    def __init__(self, width: int) -> None:
+        super().__init__()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x
+
+
+def test_a_kind_needs_a_docstring_of_its_own_since_it_is_the_help_text() -> None:
+    with pytest.raises(TypeError, match="docstring"):
+        declare(Undocumented, {})
+
+
+def test_a_kind_declared_into_another_registry_leaves_the_applications_alone() -> None:
+    registry: dict[str, Kind] = {}
+    declare(Scale, registry)
+    assert list(registry) == ["Scale"] and "Scale" not in KINDS
+    assert registry["Scale"].shape == "B T width -> B T width"
+    assert registry["Scale"].help == "Multiplies each channel by a learned number."
+
+
+def test_several_ports_are_declared_by_name() -> None:
+    registry: dict[str, Kind] = {}
+    declare(Scale, registry, role="merge", family="merge", shape="a: B T width; b: B S width -> B T width")
+    assert registry["Scale"].inputs == {"a": ("B", "T", "width"), "b": ("B", "S", "width")}
+    assert registry["Scale"].shape == "a: B T width; b: B S width -> B T width"
+
+
+@pytest.mark.parametrize(("part", "whole", "tries"), [(5, 128, "4 or 8"), (7, 128, "4 or 8"), (3, 2, "2"), (9, 30, "6 or 10")])
+def test_divides_names_the_numbers_that_would_do(part: int, whole: int, tries: str) -> None:
+    field, message, hint = next(divides("nhead", "d_model")({"nhead": part, "d_model": whole}, {}))
+    assert (field, message, hint) == ("nhead", f"nhead={part} must divide d_model={whole}", f"try {tries}")
+    assert list(divides("nhead", "d_model")({"nhead": 1, "d_model": whole}, {})) == []
