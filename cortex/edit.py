@@ -1,12 +1,14 @@
-"""Edits of a graph written as text: `training.lr=3e-4`, `nodes.data.seq_len=128`, `model.embedding_dim=256`."""
+"""Edits of a graph written as text: `training.lr=3e-4`, `nodes.data.seq_len=128`, `nodes.data.kind=CustomData`,
+`model.embedding_dim=256`."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from cortex.builder import TRAINING
-from cortex.graph import Graph
+from cortex.graph import Graph, Node
 from cortex.params import Param
 from cortex.presets import MODEL, set_model
 from cortex.registry import KINDS
@@ -26,6 +28,8 @@ def apply_setting(graph: Graph, text: str) -> Graph:
         node_id, name = rest
         if node_id not in graph:
             raise SettingError(f"there is no node {node_id}; the nodes are {', '.join(node.id for node in graph.nodes)}")
+        if name == "kind":
+            return change_kind(graph, node_id, value.strip())
         kind = KINDS.get(graph.node(node_id).kind)
         if kind is None:
             raise SettingError(f"node {node_id} is of the unknown kind {graph.node(node_id).kind!r}")
@@ -39,6 +43,22 @@ def apply_setting(graph: Graph, text: str) -> Graph:
         return set_model(graph, rest[0], value)
     except ValueError as error:
         raise SettingError(str(error)) from None
+
+
+def change_kind(graph: Graph, node_id: str, kind: str) -> Graph:
+    """The graph with a node of another kind in place of this one; settings that both kinds have are kept.
+
+    Raises:
+        SettingError: there is no such kind.
+    """
+    if kind not in KINDS:
+        raise SettingError(f"there is no node kind {kind!r}; expected one of {', '.join(KINDS)}")
+    known = KINDS[kind].params
+    kept = {
+        name: value for name, value in graph.node(node_id).params.items() if name in known and not known[name].problem(value)
+    }
+    changed = Node(node_id, kind, kept)
+    return replace(graph, nodes=tuple(changed if node.id == node_id else node for node in graph.nodes))
 
 
 def _parsed(params: Mapping[str, Param], name: str, text: str) -> Any:

@@ -9,6 +9,7 @@ from conftest import MakeGraph
 
 from cortex.edit import SettingError, apply_setting
 from cortex.graph import Graph, Node
+from cortex.presets import preset
 
 
 @pytest.fixture
@@ -79,3 +80,12 @@ def test_a_graph_without_the_node_of_a_setting_is_told() -> None:
         apply_setting(Graph(), "model.nhead=2")
     with pytest.raises(SettingError, match="node a is of the unknown kind 'Zzz'"):
         apply_setting(Graph(nodes=(Node("a", "Zzz"),)), "nodes.a.x=1")
+
+
+def test_another_kind_takes_the_place_of_a_node_and_keeps_the_settings_that_both_have() -> None:
+    graph = apply_setting(preset("small").with_param("data", "seq_len", 32), "nodes.data.kind=CustomData")
+    assert graph.node("data").kind == "CustomData" and graph.node("data").params["seq_len"] == 32
+    assert apply_setting(graph, "nodes.data.path=x.txt").node("data").params["path"] == "x.txt"
+    assert graph.edges == preset("small").edges
+    with pytest.raises(SettingError, match="there is no node kind 'Nothing'"):
+        apply_setting(graph, "nodes.data.kind=Nothing")

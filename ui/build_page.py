@@ -9,6 +9,7 @@ import streamlit as st
 from cortex import documents, units
 from cortex.builder import Plan
 from cortex.data import Prepared, source_node
+from cortex.edit import change_kind
 from cortex.graph import Edge, Graph, GraphError, Node, from_json, to_json
 from cortex.presets import PRESETS, preset, tidy
 from cortex.registry import KINDS, ordered
@@ -288,11 +289,27 @@ def _node_panel(planned: Plan, node: Node) -> None:
         st.error(f"There is no node kind {node.kind}.")
     else:
         st.caption(kind.help)
+        if kind.role == "source":
+            _source_kind(node)
         forms.node_form(planned, node)
         _ports(planned.graph, node)
     left, right = st.columns(2)
     left.button("Delete", key="node.delete", on_click=_delete, args=(node.id,), width="stretch", icon=":material/delete:")
     right.button("Close", key="node.close", on_click=session.select, args=(None,), width="stretch")
+
+
+def _source_kind(node: Node) -> None:
+    """A choice of the text: another source in the place of this one."""
+    field = f"kind.{node.id}"
+    key = forms.synced_key(field, node.kind)
+    sources = [kind.name for kind in ordered() if kind.role == "source"]
+    st.selectbox("Text to learn from", sources, key=key, on_change=_change_source, args=(node.id, field, key))
+
+
+def _change_source(node_id: str, field: str, key: str) -> None:
+    if forms.edited(field, key):
+        kind = st.session_state[key]
+        session.edit(lambda graph: change_kind(graph, node_id, kind) if node_id in graph else graph)
 
 
 def _ports(graph: Graph, node: Node) -> None:

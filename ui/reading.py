@@ -27,7 +27,8 @@ def read_summary(run: Run) -> dict[str, Any]:
 def curve(run: Run, root: Path, name: str) -> Curve:
     """The run for a chart. Its colour is its place among all runs, oldest first, so it stays when others are toggled."""
     oldest_first = sorted(other.id for other in list_runs(root))
-    return Curve(run.id, name, oldest_first.index(run.id), read_events(run))
+    colour = oldest_first.index(run.id) if run.id in oldest_first else 0  # a run can be deleted while it is watched
+    return Curve(run.id, name, colour, read_events(run))
 
 
 def names(rows: dict[str, dict[str, Any]]) -> dict[str, str]:

@@ -58,7 +58,7 @@ def _table(runs: list[Run], rows: list[dict[str, Any]]) -> list[Run]:
             "parameters": [row["parameters"] for row in rows],
             "tokens seen": [row["tokens"] for row in rows],
             "tokens/s": [row["tokens_per_second"] for row in rows],
-            "time": [units.duration(row["elapsed"]) for row in rows],
+            "minutes": [row["elapsed"] / 60 if row["elapsed"] else None for row in rows],
             "started": [pd.to_datetime(row["created"]) for row in rows],
         }
     )
@@ -80,8 +80,9 @@ def _table(runs: list[Run], rows: list[dict[str, Any]]) -> list[Run]:
                 format="%.3f", help="A dash where it would not be honest: words hidden by <unk>, or text lost."
             ),
             "vocabulary": number(format="localized"),
-            "parameters": number(format="compact"),
-            "tokens seen": number(format="compact"),
+            "parameters": number(format="localized"),
+            "tokens seen": number(format="localized"),
+            "minutes": number(format="%.1f"),
             "tokens/s": number(format="%,.0f"),
             "started": st.column_config.DatetimeColumn(format="D MMM, HH:mm"),
         },

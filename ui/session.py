@@ -14,6 +14,7 @@ import streamlit as st
 from cortex import documents
 from cortex.graph import Graph, GraphError, from_document, to_document
 from cortex.places import Places, places
+from cortex.presets import tidy
 
 # What the session holds; all of it plain data that can be rebuilt.
 DOCUMENT = "document"  # id of the document being edited
@@ -59,7 +60,9 @@ def graph() -> Graph | None:
 
 
 def open_graph(new: Graph) -> None:
-    """Start editing a graph as a new document."""
+    """Start editing a graph as a new document; nodes that have no place yet get one."""
+    if any(node.id not in new.layout for node in new.nodes):
+        new = tidy(new)
     _switch(documents.create(where().documents, new))
 
 

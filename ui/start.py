@@ -144,7 +144,14 @@ def _home() -> Path:
 
 
 def cost(graph: Graph, prepared: data.Prepared, parameters: int | None, where: Places) -> str:
-    """What training this graph takes, in words: steps and tokens, and time where an equal run was measured here."""
+    """What training this graph takes, in words: steps and tokens, time where an equal run was measured here, and who shares
+    the machine."""
+    others = len(active_runs(where))
+    beside = f". {others} {'run is' if others == 1 else 'runs are'} going on; all get slower together" if others else ""
+    return _alone(graph, prepared, parameters, where) + beside
+
+
+def _alone(graph: Graph, prepared: data.Prepared, parameters: int | None, where: Places) -> str:
     config, source = train_config(graph), data.source_of(data.source_node(graph))
     blocks = prepared.count("train") // source.seq_len
     per_epoch = -(-blocks // source.batch_size)

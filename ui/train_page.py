@@ -79,9 +79,7 @@ def _new_run() -> None:
             st.session_state[session.RUN] = run.id
             st.query_params["run"] = run.id
             st.rerun()
-        others = len(start.active_runs(where))
-        beside = f". {others} {'run is' if others == 1 else 'runs are'} going on; all get slower together" if others else ""
-        st.caption(start.cost(graph, prepared, planned.total, where) + beside)
+        st.caption(start.cost(graph, prepared, planned.total, where))
 
 
 def _live(run: Run, state_before: str) -> None:

@@ -79,9 +79,10 @@ class Server:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
 
-    def tracebacks(self) -> str:
+    def page_errors(self) -> str:
+        """What the server logged of pages that failed; a connection cut off at its end is none."""
         log = (self.home / "server.log").read_text()
-        return log[log.index("Traceback") :] if "Traceback" in log else ""
+        return log[log.index("Uncaught app execution") :] if "Uncaught app execution" in log else ""
 
 
 @pytest.fixture(scope="session")
@@ -107,7 +108,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     yield made
     made.end_runs()
     made.stop()
-    assert not made.tracebacks()
+    assert not made.page_errors()
 
 
 @pytest.fixture
