@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from cortex import __version__
 from cortex.graph import Graph, GraphError, from_json
 from cortex.places import Places, places
-from cortex.report import Reporter, known, print_json, print_table
+from cortex.report import Reporter, known, print_json, print_table, silence
 from cortex.runs import ACTIVE, Run, RunError, create_run, find_run, list_runs, summary
 from cortex.units import count, duration, loss, perplexity
 
@@ -43,7 +43,7 @@ def main(argv: list[str]) -> int:
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:  # the reader, `head` for one, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        silence()
         return OK
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Any
 
@@ -18,6 +19,12 @@ class Reporter:
         self._said = 0.0
 
     def __call__(self, event: dict[str, Any]) -> None:
+        try:
+            self._report(event)
+        except BrokenPipeError:  # the reader, `head` for one, has seen enough; the run goes on
+            silence()
+
+    def _report(self, event: dict[str, Any]) -> None:
         if self._json:
             print_json(event)
         elif event["event"] == "start":
@@ -60,6 +67,11 @@ def _measure(what: str, value: float) -> str:
 
 def _bar(share: float, width: int = 24) -> str:
     return "[" + "#" * int(share * width) + "." * (width - int(share * width)) + "]"
+
+
+def silence() -> None:
+    """Send what is still printed nowhere, so that Python's own flush at the end does not fail either."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def print_json(row: dict[str, Any]) -> None:

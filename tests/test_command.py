@@ -327,3 +327,16 @@ def test_a_reader_that_has_seen_enough_is_no_fault(start: Start) -> None:
     child = start("-m", "cortex", "runs")
     child.stdout.close()
     assert (child.wait(timeout=60), child.stderr.read()) == (0, "")
+
+
+def test_a_reader_that_closes_early_does_not_end_the_run(
+    make_graph: MakeGraph, start: Start, tmp_path: Path, home: Places
+) -> None:
+    path = tmp_path / "graph.json"
+    path.write_text(to_json(make_graph(steps=30, log_every=1)))
+    child = start("-m", "cortex", "train", str(path), "--json")
+    child.stdout.readline()
+    child.stdout.close()
+    assert child.wait(60) == 0
+    (run,) = list_runs(home.runs)
+    assert run.state() == "finished"
