@@ -283,7 +283,7 @@ def card(planned: Plan, node: Node, theme: Theme) -> str:
 def _parameters(planned: Plan, node: Node, theme: Theme) -> str:
     number, total = planned.parameters.get(node.id), planned.total
     share = f"{number / total:.1%}" if number and total else "0"
-    text = f"{units.count(number)} parameters" if number != 0 else "no parameters"
+    text = "no parameters" if number == 0 else f"{units.count(number)} parameters" if number else "parameters not known yet"
     return (
         f'<div style="margin:0">{text}</div>'
         f'<div style="height:3px;margin:4px 0 0;background:{theme.line};border-radius:2px">'

@@ -14,7 +14,7 @@ _TIGHT = """
 h1 {font-size: 1.4rem !important; padding: 0 0 0.2rem 0 !important;}
 h3 {font-size: 1.1rem !important; padding: 0.3rem 0 !important;}
 [data-testid="stMetricValue"] {font-size: 1.35rem; font-variant-numeric: tabular-nums;}
-[data-testid="stSidebarHeader"] {height: 2.2rem; margin: 0;}
+[data-testid="stSidebarHeader"] {height: 3.2rem; margin: 0;}
 [data-testid="stSidebarUserContent"] {padding: 0 1.1rem 1rem;}
 </style>
 """
