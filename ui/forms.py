@@ -18,9 +18,6 @@ from cortex.presets import MODEL, model_settings, set_model
 from cortex.registry import KINDS
 from ui import session
 
-_ERRORS = "form_errors"  # what was typed and could not be read, by field
-_MADE = "form_made"  # of each field: how often its widget was made anew, and the value it shows
-
 
 def model_form(graph: Graph) -> None:
     """The settings of the whole chain at once; a setting that the nodes do not share is shown empty."""
@@ -127,9 +124,9 @@ def _shown_name(path: str) -> str:
 def field(key: str, label: str, param: Param, value: Any, keep: Callable[[Any], Any]) -> None:
     """One widget for one setting. `keep` is called with a new sound value; what cannot be read is said and not kept."""
     shown, widget = _widget(param, value)
-    name = synced_key(key, shown, hold=key in st.session_state.get(_ERRORS, {}))
+    name = synced_key(key, shown, hold=key in st.session_state.get(session.ERRORS, {}))
     widget(label, key=name, help=help_of(param), on_change=_changed, args=(key, name, param, keep))
-    error = st.session_state.get(_ERRORS, {}).get(key)
+    error = st.session_state.get(session.ERRORS, {}).get(key)
     if error:
         st.error(error)
 
@@ -146,7 +143,7 @@ def synced_key(key: str, shown: Any, *, hold: bool = False) -> str:
     A value changed elsewhere (canvas, model form, a second tab) makes a new widget under a new key: the browser may still be
     sending the old value with its next event, and under the old key that would look like an edit that takes the change back.
     """
-    made = st.session_state.setdefault(_MADE, {})
+    made = st.session_state.setdefault(session.MADE, {})
     generation = made.get(key, (0, None))[0]
     name = _name(key, generation)
     if name in st.session_state and st.session_state[name] != shown and not hold:
@@ -164,7 +161,7 @@ def edited(key: str, name: str) -> bool:
     Streamlit also calls it for a widget that is no longer drawn, with the value that it had, when the browser sends an event
     before it has heard of that.
     """
-    made = st.session_state.get(_MADE, {})
+    made = st.session_state.get(session.MADE, {})
     generation, shown = made.get(key, (0, None))
     if name != _name(key, generation) or st.session_state[name] == shown:
         return False
@@ -178,10 +175,10 @@ def _name(key: str, generation: int) -> str:
 
 def _changed(key: str, name: str, param: Param, keep: Callable[[Any], Any]) -> None:
     if not edited(key, name):
-        st.session_state.get(_ERRORS, {}).pop(key, None)
+        st.session_state.get(session.ERRORS, {}).pop(key, None)
         return
     value = st.session_state[name]
-    errors = st.session_state.setdefault(_ERRORS, {})
+    errors = st.session_state.setdefault(session.ERRORS, {})
     errors.pop(key, None)
     if value is None:
         return

@@ -53,8 +53,8 @@ def show() -> None:
     )
     if st.button("Write on", type="primary", icon=":material/edit_note:"):
         _write(trained, prompt, sampling)
-    elif "generate.text" in st.session_state:
-        _shown(st, st.session_state["generate.text"])
+    elif session.WRITTEN in st.session_state:
+        _shown(st, st.session_state[session.WRITTEN])
 
 
 def _choice(usable: dict[str, Run]) -> tuple[Run, str]:
@@ -113,7 +113,7 @@ def _write(trained: Trained, prompt: str, sampling: dict[str, Any]) -> None:
             _shown(place, text)
             shown = time.perf_counter()
     _shown(place, text)
-    st.session_state["generate.text"] = text
+    st.session_state[session.WRITTEN] = text
     seconds, tokens = time.perf_counter() - begun, sampling["max_tokens"]
     st.caption(f"{tokens:,} tokens in {seconds:.1f} s, {tokens / seconds:,.0f} tokens/s")
 

@@ -8,13 +8,14 @@ import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-_ENTERED = "entered"
+from ui import session
+
 _ENTRY = "streamlit_app.py"
 
 
 def navigation() -> StreamlitPage:
     """The navigation bar; the page that the visitor is on comes out."""
-    st.session_state[_ENTERED] = True
+    st.session_state[session.ENTERED] = True
     return st.navigation(
         [
             st.Page("pages/build.py", title="Build", icon=":material/account_tree:", default=True),
@@ -31,6 +32,6 @@ def enter_properly() -> None:
     names a page, until st.navigation has been called once."""
     context = get_script_run_ctx()
     alone = context is None or Path(context.main_script_path).name != _ENTRY
-    if not alone and not st.session_state.get(_ENTERED):
+    if not alone and not st.session_state.get(session.ENTERED):
         navigation()
         st.rerun()

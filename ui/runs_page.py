@@ -188,13 +188,13 @@ def _downloads(chosen: list[Run]) -> None:
                 width="stretch", on_click="ignore", help="The graph and training settings that the run was started with.",
             )  # fmt: skip
         look.button("Watch", key=f"watch.{run.id}", on_click=_watch, args=(run.id,), width="stretch")
-    if st.session_state.pop("runs.watch", False):
+    if st.session_state.pop(session.WATCH, False):
         st.switch_page("pages/train.py")
 
 
 def _watch(run_id: str) -> None:
     st.session_state[session.RUN] = run_id
-    st.session_state["runs.watch"] = True
+    st.session_state[session.WATCH] = True
 
 
 def _escaped(text: str) -> str:

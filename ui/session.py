@@ -25,6 +25,12 @@ EDGE = "selected_edge"  # (source, target, port) of the selected edge, or None
 CANVAS = "canvas"  # what was last sent to and received from the canvas
 RUN = "run"  # folder name of the run that the Train page shows
 NOTICE = "notice"  # a line to show once, at the next script run
+PREPARING = "preparing"  # the data preparation that this session started: key of the data, process, log, or its error
+ERRORS = "form_errors"  # what was typed into a form and could not be read, by field
+MADE = "form_made"  # of each field: how often its widget was made anew, and the value it shows
+WRITTEN = "written"  # the text that the Generate page wrote last
+WATCH = "watch"  # set for one script run: go to the Train page
+ENTERED = "entered"  # the entry file has run in this session
 
 
 def where() -> Places:

@@ -18,9 +18,8 @@ from cortex.graph import Graph, Node, to_json
 from cortex.places import Places, write_atomically
 from cortex.runs import ACTIVE, Run, create_run, list_runs, process_started
 from cortex.train import total_steps
-from ui import reading
+from ui import reading, session
 
-_PREPARING = "preparing"  # fingerprint, process and log of a data preparation that this session started
 # A text up to this size is prepared at once; a larger one when the user says so.
 _AT_ONCE = 32 * 2**20
 
@@ -45,7 +44,7 @@ def look(graph: Graph, where: Places) -> tuple[Plan, data.Prepared | None]:
         planned = plan(graph, prepared.vocab_size)
         fault = data.too_short(node, prepared)
     if fault is None:
-        fault = st.session_state.get(_PREPARING, {}).get("error", {}).get(_key(node))
+        fault = st.session_state.get(session.PREPARING, {}).get("error", {}).get(_key(node))
     if fault:
         field = "seq_len" if prepared else "path" if "path" in node.params else None
         planned = Plan(
@@ -57,7 +56,7 @@ def look(graph: Graph, where: Places) -> tuple[Plan, data.Prepared | None]:
 def prepare_data(graph: Graph, where: Places) -> None:
     """Where the data of this graph is not prepared: start doing it, show how far it is, rerun when it is done."""
     node = data.source_node(graph)
-    job = st.session_state.get(_PREPARING, {})
+    job = st.session_state.get(session.PREPARING, {})
     if job.get("key") != _key(node) or "pid" not in job:
         size = data.text_size(node)
         if size and size > _AT_ONCE:
@@ -70,7 +69,7 @@ def prepare_data(graph: Graph, where: Places) -> None:
 
 @st.fragment(run_every=0.5)
 def _watch_preparing(node: Node, where: Places) -> None:
-    job = st.session_state.get(_PREPARING, {})
+    job = st.session_state.get(session.PREPARING, {})
     alive = job.get("started") is not None and process_started(job["pid"]) == job["started"]
     lines = Path(job["log"]).read_text(errors="replace").splitlines() if Path(job["log"]).exists() else []
     if alive:
@@ -84,9 +83,9 @@ def _watch_preparing(node: Node, where: Places) -> None:
     job.pop("pid", None)
     if error:
         message = error.removeprefix(f"{node.id}: ").removeprefix("path: ")
-        st.session_state[_PREPARING] = {"error": {_key(node): message}}
+        st.session_state[session.PREPARING] = {"error": {_key(node): message}}
     else:
-        st.session_state.pop(_PREPARING, None)
+        st.session_state.pop(session.PREPARING, None)
     st.rerun()
 
 
@@ -97,7 +96,7 @@ def _start_preparing(graph: Graph, node: Node, where: Places) -> None:
     write_atomically(document, to_json(graph), durable=False)
     command = [sys.executable, "-m", "cortex", "data", "prepare", str(document)]
     process = _spawn(command, log)
-    st.session_state[_PREPARING] = {
+    st.session_state[session.PREPARING] = {
         "key": _key(node),
         "pid": process.pid,
         "started": process_started(process.pid),
