@@ -16,6 +16,7 @@ from typing import Any
 
 from cortex import __version__
 from cortex.graph import Graph, GraphError, from_document, to_document
+from cortex.metrics import EventReader, Progress
 from cortex.places import to_json, write_atomically
 
 FORMAT, VERSION = "cortexnodus/run", 1
@@ -81,7 +82,7 @@ class Run:
 
     def events(self) -> list[dict[str, Any]]:
         """Every whole event of metrics.jsonl in order; a torn or foreign line is passed over."""
-        return EventReader(self).read()
+        return EventReader(self.path / "metrics.jsonl").read()
 
     def checkpoint(self, name: str) -> Path:
         return self.path / "checkpoints" / f"{name}.safetensors"
@@ -103,40 +104,6 @@ class Run:
                 return "\n".join(file.read().decode(errors="replace").splitlines()[-lines:])
         except OSError:
             return ""
-
-
-class EventReader:
-    """Reads the events of a run, each time only what has come since; a torn last line waits until it is whole."""
-
-    def __init__(self, run: Run) -> None:
-        self._path = run.path / "metrics.jsonl"
-        self._file: tuple[int, int] = (0, 0)  # inode, bytes read of it
-        self._events: list[dict[str, Any]] = []
-
-    def read(self) -> list[dict[str, Any]]:
-        """Every whole event so far; a line that is not one is passed over."""
-        try:
-            with open(self._path, "rb") as file:
-                found = os.fstat(file.fileno())
-                inode, offset = self._file
-                if found.st_ino != inode or found.st_size < offset:  # another file, or one that was cut back: from the start
-                    offset, self._events = 0, []
-                file.seek(offset)
-                new = file.read()
-        except OSError:
-            return []
-        whole = new.rfind(b"\n") + 1
-        self._file = found.st_ino, offset + whole
-        self._events = [*self._events, *filter(None, map(_event, new[:whole].splitlines()))]
-        return self._events
-
-
-def _event(line: bytes) -> dict[str, Any] | None:
-    try:
-        event = json.loads(line)
-    except ValueError:
-        return None
-    return event if isinstance(event, dict) and "event" in event else None
 
 
 def create_run(root: Path, graph: Graph, *, fingerprint: str, name: str | None = None, max_steps: int | None = None) -> Run:
@@ -202,48 +169,33 @@ def summary_name(run: Run) -> str:
         return run.id
 
 
-def summary(run: Run, events: list[dict[str, Any]] | None = None) -> dict[str, Any]:
-    """What tables and headers show of a run: state, progress, and best validation loss with the step it came at.
+SUMMARY = (
+    "run", "name", "state", "created", "source", "step", "steps", "last_step", "epoch", "tokens", "parameters", "vocabulary",
+    "train_loss", "tokens_per_second", "elapsed", "seconds_left", "best_loss", "best_perplexity", "best_step", "bits_per_byte",
+    "why_not_bits", "device", "error", "directory",
+)  # fmt: skip
 
-    Values that are not known are None. `best_*` are of the lowest validation loss, not the last. `events` are those of the
-    run where the caller has read them already.
+
+def summary(run: Run, progress: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """What tables and headers show of a run: every key of SUMMARY, None where it is not known.
+
+    `best_*` are of the lowest validation loss, not the last. `progress` is what the caller has read of the events already.
     """
-    row: dict[str, Any] = dict.fromkeys(
-        ("name", "source", "created", "step", "steps", "last_step", "epoch", "tokens", "parameters", "vocabulary", "train_loss",
-         "tokens_per_second", "elapsed", "seconds_left", "best_loss", "best_perplexity", "best_step", "bits_per_byte",
-         "why_not_bits", "device", "error")
-    )  # fmt: skip
+    row: dict[str, Any] = dict.fromkeys(SUMMARY)
     row |= {"run": run.id, "directory": str(run.path), "state": run.state(), "name": run.id}
     try:
         record = run.record()
         row |= {"name": record["name"], "created": record["created"]}
     except (RunError, KeyError) as error:
         return row | {"state": "damaged", "error": str(error)}
-    bytes_, tokens = None, None
-    for event in run.events() if events is None else events:
-        kind = event["event"]
-        if kind == "start":
-            row |= {key: event.get(key) for key in ("steps", "last_step", "parameters", "vocabulary", "device", "source")}
-            row["why_not_bits"] = event.get("why_not_bits")
-            bytes_, tokens = event.get("validation_bytes"), event.get("validation_tokens")
-        elif kind in ("train", "validation"):
-            row |= {key: event.get(key) for key in ("step", "tokens", "elapsed")}
-        if kind == "train":
-            row |= {
-                "train_loss": event["loss"],
-                "epoch": event.get("epoch"),
-                "tokens_per_second": event.get("tokens_per_second"),
-            }
-        elif kind == "validation" and (row["best_loss"] is None or event["loss"] < row["best_loss"]):
-            row |= {"best_loss": event["loss"], "best_step": event["step"]}
+    found = Progress(run.path / "metrics.jsonl").read() if progress is None else progress
+    row |= {key: value for key, value in found.items() if key in row}
     if row["best_loss"] is not None:
-        from cortex.evaluate import (
-            perplexity,
-        )  # here, since it loads torch, which stopping or claiming a run does not need
+        from cortex.evaluate import perplexity  # loads torch, which stopping or claiming a run does not need
 
         row["best_perplexity"] = perplexity(row["best_loss"])
-        if bytes_:
-            row["bits_per_byte"] = row["best_loss"] * tokens / (bytes_ * math.log(2))
+        if found.get("validation_bytes"):
+            row["bits_per_byte"] = row["best_loss"] * found["validation_tokens"] / (found["validation_bytes"] * math.log(2))
     if row["state"] == "running" and row["step"] and row["last_step"]:
         row["seconds_left"] = row["elapsed"] / row["step"] * (row["last_step"] - row["step"])
     row["error"] = run.status().get("error")

@@ -14,7 +14,7 @@ PROJECT = Path(__file__).parents[1]
 # A module may import what stands on a lower floor, never its own floor or a higher one.
 FLOORS: dict[int, tuple[str, ...]] = {
     0: ("cortex",),
-    1: ("cortex.params", "cortex.graph", "cortex.places", "cortex.units"),
+    1: ("cortex.params", "cortex.graph", "cortex.places", "cortex.units", "cortex.metrics"),
     2: ("cortex.registry", "cortex.corpus", "cortex.tokenizer", "cortex.train", "cortex.evaluate", "cortex.generate"),
     3: ("cortex.layers", "cortex.sources", "cortex.losses", "cortex.checks"),
     4: ("cortex.builder", "cortex.data", "cortex.presets"),

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from cortex.graph import Graph, Node
-from cortex.runs import EventReader, Run, RunError, create_run, find_run, list_runs, process_started, summary, worker_alive
+from cortex.runs import Run, RunError, create_run, find_run, list_runs, process_started, summary, worker_alive
 
 linux = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="a process's start time is told by Linux alone")
 
@@ -161,26 +161,6 @@ def test_torn_and_foreign_lines_are_passed_over(run: Run, torn: str) -> None:
     (run.path / "metrics.jsonl").write_bytes(lines.encode(errors="surrogateescape") + b'{"event": "valid')
     assert [event["step"] for event in run.events()] == [1, 2]
     assert summary(run)["best_loss"] == 2.0
-
-
-def test_a_reader_that_comes_again_reads_what_is_new_and_a_torn_line_once_it_is_whole(run: Run) -> None:
-    path, reader = run.path / "metrics.jsonl", EventReader(run)
-    assert reader.read() == []
-    lines = [json.dumps(validation(step, 1.0)) + "\n" for step in range(1, 7)]
-    path.write_text(lines[0] + lines[1][:20])
-    assert [event["step"] for event in reader.read()] == [1]
-    with open(path, "a") as file:
-        file.write(lines[1][20:] + lines[2])
-    assert [event["step"] for event in reader.read()] == [1, 2, 3] == [event["step"] for event in reader.read()]
-    os.truncate(path, len(lines[0]))  # as a resumed run does
-    assert [event["step"] for event in reader.read()] == [1]
-    other = run.path / "other"
-    other.write_text("".join(lines))
-    os.replace(other, path)
-    assert [event["step"] for event in reader.read()] == [1, 2, 3, 4, 5, 6]
-    assert reader.read() == run.events()
-    path.unlink()
-    assert reader.read() == []
 
 
 def test_the_summary_takes_the_best_validation_and_not_the_last(run: Run) -> None:

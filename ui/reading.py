@@ -8,7 +8,8 @@ from typing import Any
 
 import streamlit as st
 
-from cortex.runs import EventReader, Run, list_runs, summary
+from cortex.metrics import EventReader, Progress
+from cortex.runs import Run, list_runs, summary
 from ui.charts import Curve
 
 
@@ -21,7 +22,10 @@ def read_events(run: Run) -> list[dict[str, Any]]:
 
 def read_summary(run: Run) -> dict[str, Any]:
     """The run's row: state and progress as they are now."""
-    return summary(run, read_events(run))
+    lock, progress = _progress(str(run.path))
+    with lock:
+        found = progress.read()
+    return summary(run, found)
 
 
 def curve(run: Run, root: Path, name: str) -> Curve:
@@ -38,6 +42,11 @@ def names(rows: dict[str, dict[str, Any]]) -> dict[str, str]:
     return {run: name if list(timed.values()).count(name) == 1 else run for run, name in timed.items()}
 
 
-@st.cache_resource(max_entries=512, show_spinner=False)
+@st.cache_resource(max_entries=24, show_spinner=False)  # the runs whose curves are looked at; their events take memory
 def _reader(path: str) -> tuple[threading.Lock, EventReader]:
-    return threading.Lock(), EventReader(Run(Path(path)))
+    return threading.Lock(), EventReader(Path(path) / "metrics.jsonl")
+
+
+@st.cache_resource(max_entries=4096, show_spinner=False)
+def _progress(path: str) -> tuple[threading.Lock, Progress]:
+    return threading.Lock(), Progress(Path(path) / "metrics.jsonl")
