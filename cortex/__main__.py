@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from cortex.command import main
 
+# A terminal that knows no dash or accent shows a question mark; a closed output is no output.
+sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115
+sys.stdout.reconfigure(errors="replace")
 sys.exit(main(sys.argv[1:]))

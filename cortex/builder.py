@@ -199,14 +199,14 @@ class _Resolver:
     def _scores(self, node: Node, dim: Dim) -> bool:
         """Whether what comes in is one score for each token of the vocabulary."""
         source = self.graph.node(next(iter(self.wiring.inputs[node.id].values())))
-        linear = source.kind == "Linear"
+        head = dim.letter in ("V", "out_features")
         if self.vocabulary is None or dim.size is None:
-            fits = dim.letter == "V" or linear  # whether its width suffices shows once the data is prepared
+            fits = head  # whether its width suffices shows once the data is prepared
         else:
             fits = dim.size >= self.vocabulary
         if not fits:
             known = f", {self.vocabulary:,} tokens" if self.vocabulary else ""
-            hint = f"set out_features of {source.id} to auto" if linear else "put a Linear before it"
+            hint = f"set out_features of {source.id} to auto" if head else "put a Linear before it"
             self._fault(node, None, f"received width {dim}, expected one score for each token of the vocabulary{known}", hint)
         return fits
 
@@ -242,10 +242,11 @@ def _training_issues(graph: Graph) -> Iterator[Issue]:
 
 def _lower(graph: Graph, calls: list[Call]) -> Iterator[Call]:
     """The calls with each Linear that feeds only a loss computed together with that loss."""
-    kinds = {call.node: call for call in calls}
+    made = {call.node: call for call in calls}
     for call in calls:
-        feeds = kinds.get(call.inputs[0]) if call.inputs else None
-        if KINDS[call.kind].role == "loss" and feeds and feeds.kind == "Linear" and len(graph.out_of(feeds.node)) == 1:
+        feeds = made.get(call.inputs[0]) if call.inputs else None
+        linear = feeds is not None and issubclass(KINDS[feeds.kind].cls, nn.Linear) and len(graph.out_of(feeds.node)) == 1
+        if linear and KINDS[call.kind].role == "loss":
             yield Call(call.node, call.kind, call.args, feeds.inputs, head=feeds.node)
         else:
             yield call

@@ -47,7 +47,7 @@ def wiring_issues(graph: Graph) -> Wiring:
     known = [node for node in graph.nodes if _known(node, wiring)]
     for node in known:
         wiring.inputs[node.id] = _inputs(graph, node, wiring)
-    _order(known, wiring)
+    _order(graph, known, wiring)
     _check_roles(graph, known, wiring)
     return wiring
 
@@ -100,22 +100,25 @@ def _inputs(graph: Graph, node: Node, wiring: Wiring) -> dict[str, str]:
     return inputs
 
 
-def _order(known: list[Node], wiring: Wiring) -> None:
+def _order(graph: Graph, known: list[Node], wiring: Wiring) -> None:
     """Nodes in document order, each after its inputs; what is left over stands in a cycle or behind one."""
     waiting, done = list(known), set()
     ids = {node.id for node in known}
+    sources = {name: {edge.source for edge in graph.into(name)} & ids for name in ids}  # a doubled input can close a cycle too
     while True:
-        ready = [node for node in waiting if all(s in done or s not in ids for s in wiring.inputs[node.id].values())]
+        ready = [node for node in waiting if sources[node.id] <= done]
         if not ready:
             break
         wiring.order.extend(ready)
         done.update(node.id for node in ready)
         waiting = [node for node in waiting if node.id not in done]
-    left = {node.id: set(wiring.inputs[node.id].values()) & {other.id for other in waiting} for node in waiting}
+    remaining = {node.id for node in waiting}
+    left = {name: sources[name] & remaining for name in sources if name in remaining}
     in_cycle = [name for name in left if _reaches(name, name, left.__getitem__)]
     for name in left:
         if name in in_cycle:
-            others = " -> ".join(_cycle(name, left))
+            cycle = _cycle(name, left)
+            others = " -> ".join(cycle if len(cycle) <= 8 else [*cycle[:4], "…", *cycle[-3:]])
             wiring.issues.append(Issue(name, None, f"stands in a cycle: {others}", "remove one edge of it"))
         else:
             root = next(other for other in in_cycle if _reaches(name, other, left.__getitem__))
@@ -153,7 +156,10 @@ def _check_roles(graph: Graph, known: list[Node], wiring: Wiring) -> None:
         wiring.issues.append(Issue(None, None, "there is no data source", "add one, for example Shakespeare"))
     for extra in sources[1:]:
         wiring.issues.append(Issue(extra, None, f"is a second data source beside {sources[0]}", "keep one of them"))
-    if "loss" not in roles.values():
+    losses = [name for name, role in roles.items() if role == "loss"]
+    for extra in losses[1:]:
+        wiring.issues.append(Issue(extra, None, f"is a second Loss beside {losses[0]}", "keep one of them"))
+    if not losses:
         wiring.issues.append(
             Issue(None, None, "there is no Loss, so nothing could be trained", "add a Loss after the last Linear")
         )

@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from cortex import __version__
 from cortex.graph import Graph, GraphError, from_json
 from cortex.places import Places, places
 from cortex.report import Reporter, known, print_json, print_table, silence
-from cortex.runs import ACTIVE, Run, RunError, create_run, find_run, list_runs, summary
+from cortex.runs import ACTIVE, CHECKPOINTS, Run, RunError, create_run, find_run, list_runs, summary
 from cortex.units import count, duration, loss, perplexity
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class _Parser(argparse.ArgumentParser):
 def main(argv: list[str]) -> int:
     """Run one verb; its exit status comes out."""
     try:
+        _refuse_broken_text(argv)
         arguments = _parser().parse_args(argv)
         return arguments.verb(arguments)
     except (UserError, RunError, GraphError) as error:
@@ -45,6 +47,16 @@ def main(argv: list[str]) -> int:
     except BrokenPipeError:  # the reader, `head` for one, has seen enough
         silence()
         return OK
+    except OSError as error:
+        return _say(f"{error.filename2 or error.filename or 'standard output'}: {error.strerror or error}")
+
+
+def _refuse_broken_text(argv: list[str]) -> None:
+    for text in argv:
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise UserError(f"argument {text!a}: not UTF-8; expected UTF-8 text") from None
 
 
 def _parser() -> _Parser:
@@ -93,7 +105,7 @@ def _parser() -> _Parser:
     added = verb("evaluate", _evaluate, "Loss and perplexity of a run's weights over a whole split.", takes_runs=True)
     added.add_argument("run", metavar="RUN", help="a run's name or directory")
     added.add_argument("--split", choices=("validation", "test"), default="validation")
-    added.add_argument("--checkpoint", choices=("best", "last"), default="best")
+    added.add_argument("--checkpoint", choices=CHECKPOINTS, default="best")
     added = verb("generate", _generate, "Text that follows a prompt.", takes_runs=True)
     added.add_argument("run", metavar="RUN", help="a run's name or directory")
     added.add_argument("--prompt", required=True, metavar="TEXT")
@@ -104,7 +116,7 @@ def _parser() -> _Parser:
     added.add_argument("--top-k", type=_positive, default=None, metavar="K")
     added.add_argument("--top-p", type=_between(0, 1), default=1.0, metavar="P")
     added.add_argument("--seed", type=_seed, default=1, metavar="S")
-    added.add_argument("--checkpoint", choices=("best", "last"), default="best")
+    added.add_argument("--checkpoint", choices=CHECKPOINTS, default="best")
     return parser
 
 
@@ -167,6 +179,7 @@ def _kinds(arguments: argparse.Namespace) -> int:
 def _check(arguments: argparse.Namespace) -> int:
     from cortex import data
     from cortex.builder import plan
+    from cortex.checks import Issue
     from cortex.corpus import CorpusError
     from cortex.describe import describe_issue, describe_plan
 
@@ -175,26 +188,30 @@ def _check(arguments: argparse.Namespace) -> int:
     except GraphError as error:
         if not arguments.json:
             raise
-        print_json({"ok": False, "issues": [{"message": problem} for problem in error.problems]})
+        faults = [describe_issue(Issue(None, None, problem)) for problem in error.problems]
+        print_json({"ok": False, "issues": faults})
         return USER_ERROR
     planned = plan(graph)
     node = data.source_node(graph)
-    faults: list[dict[str, Any]] = []
+    found: list[Issue] = []
     if node is not None and not planned.issues_of(node.id):
         try:
             prepared = data.lookup(node, _places(arguments).store)
             if prepared:
                 planned = plan(graph, prepared.vocab_size)
                 short = data.too_short(node, prepared)
-                faults += [{"node": node.id, "field": "seq_len", "message": short}] if short else []
+                found += [Issue(node.id, "seq_len", short)] if short else []
+            else:
+                data.read_through(node)
         except CorpusError as error:
-            faults.append({"node": node.id, "field": None, "message": str(error)})
-    faults = [describe_issue(issue) for issue in planned.issues] + faults
+            found.append(Issue(node.id, None, str(error).removeprefix(f"{node.id}: ")))
+    issues = (*planned.issues, *found)
+    faults = [describe_issue(issue) for issue in issues]
     if arguments.json:
         print_json({"ok": not faults, **describe_plan(planned), "issues": faults})
         return USER_ERROR if faults else OK
     if faults:
-        raise UserError("\n".join(_fault_line(fault) for fault in faults))
+        raise UserError("\n".join(map(str, issues)))
     rows = [[row["id"], row["kind"], row["shape"], known(row["parameters"])] for row in describe_plan(planned)["nodes"]]
     print_table(["node", "kind", "shape", "parameters"], rows)
     vocabulary = f"{planned.vocabulary:,}" if planned.vocabulary else "not known before the data is prepared"
@@ -207,18 +224,26 @@ def _train(arguments: argparse.Namespace) -> int:
     if folder and os.path.isfile(folder / "run.json"):
         return _start_created(arguments, Run(folder.absolute()))
     from cortex import data
-    from cortex.builder import plan
+    from cortex.builder import plan, train_config
     from cortex.worker import work
 
     graph, where = _load_graph(arguments), _places(arguments)
     _refuse(plan(graph).issues)
+    _check_device(graph)
     node = data.source_node(graph)
-    prepared = _prepared(node, where, lambda what, _: print(what, file=sys.stderr, flush=True))
+    prepared = _prepared(node, where, _Told(sys.stderr.isatty()))
     _refuse(plan(graph, prepared.vocab_size).issues)
     short = data.too_short(node, prepared)
     if short:
         raise UserError(f"{node.id}: {short}; set seq_len to at most {prepared.count('train')}, or give a longer text")
-    run = create_run(where.runs, graph, fingerprint=prepared.fingerprint, name=arguments.name, max_steps=arguments.max_steps)
+    run = create_run(
+        where.runs,
+        graph,
+        fingerprint=prepared.fingerprint,
+        training=asdict(train_config(graph)),
+        name=arguments.name,
+        max_steps=arguments.max_steps,
+    )
     if arguments.json:
         print_json({"event": "run", "run": run.id, "directory": str(run.path)})
     else:
@@ -237,9 +262,31 @@ def _data_prepare(arguments: argparse.Namespace) -> int:
     if node is None:
         raise UserError(f"{arguments.graph}: expected a graph with one data source")
     _refuse(tuple(plan(graph).issues_of(node.id)))
-    prepared = _prepared(node, _places(arguments), lambda what, _: print(what, file=sys.stderr, flush=True))
+    prepared = _prepared(node, _places(arguments), _Told(True))
     print(f"{node.kind}: vocabulary {prepared.vocab_size:,}, {prepared.count('train'):,} training tokens, in {prepared.path}")
     return OK
+
+
+class _Told:
+    """Says what is going on with the data, each thing once, where somebody reads along."""
+
+    def __init__(self, reads_along: bool) -> None:
+        self._said = "" if reads_along else None
+
+    def __call__(self, what: str, share: float | None) -> None:
+        if self._said is not None and what != self._said:
+            self._said = what
+            print(what, file=sys.stderr, flush=True)
+
+
+def _check_device(graph: Graph) -> None:
+    from cortex.builder import train_config
+    from cortex.train import TrainingError, pick_device
+
+    try:
+        pick_device(train_config(graph).device)
+    except TrainingError as error:
+        raise UserError(str(error)) from None
 
 
 def _prepared(node: Node, where: Places, progress: Callable[[str, float | None], None]) -> Prepared:
@@ -388,7 +435,7 @@ def _load_graph(arguments: argparse.Namespace) -> Graph:
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise UserError(f"{path}: there is no such file") from None
     except IsADirectoryError:
@@ -413,12 +460,6 @@ def _refuse(issues: tuple[Any, ...]) -> None:
 
 def _at(node: str, message: str) -> str:
     return message if message.startswith(f"{node}:") else f"{node}: {message}"
-
-
-def _fault_line(fault: dict[str, Any]) -> str:
-    where = ".".join(filter(None, (fault.get("node"), fault.get("field")))) or "graph"
-    hint = f"; {fault['hint']}" if fault.get("hint") else ""
-    return f"{where}: {fault['message']}{hint}"
 
 
 def _say(text: str) -> int:

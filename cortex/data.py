@@ -14,6 +14,7 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -176,20 +177,23 @@ def prepare(node: Node, store: Path, progress: Progress = lambda what, share: No
 
 def _write(node: Node, name: str, folder: Path, progress: Progress) -> None:
     source = source_of(node)
-    progress("learning the vocabulary", None)
     tokenizer = train_tokenizer(
         source.tokenizer,
-        source.lines("train"),
+        _heard(source.lines("train"), lambda: progress("learning the vocabulary", None)),
         vocab_size=source.vocab_size,
         min_frequency=source.min_frequency,
         pre_tokenizer=source.pre_tokenizer,
     )
-    tokenizer.save(folder / "tokenizer.json")
+    _check_vocabulary(node, tokenizer, source)
+    try:
+        tokenizer.save(folder / "tokenizer.json")
+    except Exception as error:  # the library raises plain Exception for a full disk
+        raise OSError(f"{folder / 'tokenizer.json'} cannot be written: {error}") from None
     dtype = np.dtype(_smallest_type(tokenizer.vocab_size))
     splits = {}
     for number, split in enumerate(SPLITS):
-        progress(f"tokenising {split}", number / len(SPLITS))
-        splits[split] = _write_split(source, split, tokenizer, folder / f"{split}.bin", dtype)
+        lines = _heard(source.lines(split), lambda at=number, name=split: progress(f"tokenising {name}", at / len(SPLITS)))
+        splits[split] = _write_split(lines, split != "train", tokenizer, folder / f"{split}.bin", dtype)
     _check_lengths(node, splits)
     if fingerprint(node) != name:
         raise CorpusError(f"{node.id}: the text changed while it was read; start again")
@@ -206,11 +210,19 @@ def _write(node: Node, name: str, folder: Path, progress: Progress) -> None:
     (folder / "meta.json").write_text(json.dumps(meta, indent=1) + "\n")
 
 
-def _write_split(source: TextSource, split: str, tokenizer: Tokenizer, path: Path, dtype: np.dtype) -> dict[str, Any]:
-    counts = {"tokens": 0, "bytes": 0, "unknown": 0, "lossless": split != "train"}
+def _heard(lines: Iterator[str], on_lines: Callable[[], None]) -> Iterator[str]:
+    """The same lines; the callback is heard from now and then, and can end the work by raising."""
+    for number, line in enumerate(lines):
+        if number % 4096 == 0:
+            on_lines()
+        yield line
+
+
+def _write_split(lines: Iterator[str], held_out: bool, tokenizer: Tokenizer, path: Path, dtype: np.dtype) -> dict[str, Any]:
+    counts = {"tokens": 0, "bytes": 0, "unknown": 0, "lossless": held_out}
     with open(path, "wb") as file:
         file.write(np.array([tokenizer.eos], dtype).tobytes())
-        for chunk in _chunks(source.lines(split)):
+        for chunk in _chunks(lines):
             text = "".join(chunk)
             for ids in tokenizer.encode_lines(chunk):
                 file.write(ids.astype(dtype).tobytes())
@@ -233,6 +245,13 @@ def _chunks(lines: Iterator[str], size: int = 4096) -> Iterator[list[str]]:
         yield chunk
 
 
+def _check_vocabulary(node: Node, tokenizer: Tokenizer, source: TextSource) -> None:
+    if tokenizer.vocab_size > 2:  # more than <eos> and <unk>
+        return
+    often = f" that occurs at least min_frequency={source.min_frequency} times" if source.tokenizer == "word" else ""
+    raise CorpusError(f"{node.id}: the training text has no {source.tokenizer}{often}; expected a longer text")
+
+
 def _check_lengths(node: Node, splits: dict[str, dict[str, Any]]) -> None:
     if not splits["train"]["tokens"]:
         raise CorpusError(f"{node.id}: the training text has no tokens, expected a text of several lines")
@@ -241,6 +260,13 @@ def _check_lengths(node: Node, splits: dict[str, dict[str, Any]]) -> None:
             f"{node.id}: the validation part of the text has no line of its own; "
             "expected a text of several lines, or a larger share for validation"
         )
+
+
+def read_through(node: Node) -> None:
+    """Read the source's text once and keep nothing; CorpusError when it cannot be used."""
+    source = source_of(node)
+    counts = {split: sum(1 for _ in source.lines(split)) for split in SPLITS}
+    _check_lengths(node, {split: {"tokens": count} for split, count in counts.items()})
 
 
 def too_short(node: Node, prepared: Prepared) -> str | None:
@@ -261,6 +287,8 @@ def _open(path: Path) -> Prepared | None:
         lengths = {split: (meta["splits"][split]["tokens"] + 1) * np.dtype(meta["dtype"]).itemsize for split in SPLITS}
     except FileNotFoundError:
         return None
+    except NotADirectoryError:
+        raise CorpusError(f"{path}: is a file, expected the folder of a prepared text; delete it") from None
     except (ValueError, KeyError, TypeError):
         raise CorpusError(f"{path}: meta.json is damaged; delete this folder, it is made again from the text") from None
     for split, expected in lengths.items():
@@ -275,9 +303,11 @@ def _open(path: Path) -> Prepared | None:
 def _locked(path: Path, on_wait: Callable[[], None]) -> Iterator[None]:
     """Holds an exclusive lock; the kernel frees it when the process ends, however that happens."""
     with open(path, "w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            on_wait()
-            fcntl.flock(file, fcntl.LOCK_EX)
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                on_wait()  # again and again, since it may say that nobody wants to wait any longer
+                time.sleep(0.2)
         yield

@@ -28,9 +28,10 @@ def apply_setting(graph: Graph, text: str) -> Graph:
         node_id, name = rest
         if node_id not in graph:
             raise SettingError(f"there is no node {node_id}; the nodes are {', '.join(node.id for node in graph.nodes)}")
-        if name == "kind":
-            return change_kind(graph, node_id, value.strip())
         kind = KINDS.get(graph.node(node_id).kind)
+        own = kind is not None and "kind" in kind.params and value.strip() not in KINDS  # Loss has a setting of that name
+        if name == "kind" and not own:
+            return change_kind(graph, node_id, value.strip())
         if kind is None:
             raise SettingError(f"node {node_id} is of the unknown kind {graph.node(node_id).kind!r}")
         return graph.with_param(node_id, name, _parsed(kind.params, name, value))

@@ -18,7 +18,8 @@ def pick(logits: Tensor, *, temperature: float, top_k: int, top_p: float, genera
     """
     if temperature == 0:
         return int(logits.argmax())
-    probability = torch.softmax(logits.double() / temperature, -1)  # (V,)
+    logits = logits.double()
+    probability = torch.softmax((logits - logits.max()) / temperature, -1)  # (V,)
     if top_k or top_p < 1:
         order = probability.argsort(descending=True)  # (V,)
         before = probability[order].cumsum(0) - probability[order]  # (V,) of all likelier ones

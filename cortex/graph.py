@@ -5,6 +5,7 @@ Knows no node kinds and imports no torch, so that documents open, edit and compa
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping
@@ -53,14 +54,11 @@ class Graph:
     layout: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     def __contains__(self, node_id: str) -> bool:
-        return any(node.id == node_id for node in self.nodes)
+        return node_id in self._by_id
 
     def node(self, node_id: str) -> Node:
         """The node of that id; KeyError when there is none."""
-        for node in self.nodes:
-            if node.id == node_id:
-                return node
-        raise KeyError(node_id)
+        return self._by_id[node_id]
 
     def of_kind(self, *kinds: str) -> list[Node]:
         """The nodes of these kinds in document order."""
@@ -68,11 +66,24 @@ class Graph:
 
     def into(self, node_id: str) -> list[Edge]:
         """The edges that end at this node."""
-        return [edge for edge in self.edges if edge.target == node_id]
+        return list(self._ends[0].get(node_id, ()))
 
     def out_of(self, node_id: str) -> list[Edge]:
         """The edges that start at this node."""
-        return [edge for edge in self.edges if edge.source == node_id]
+        return list(self._ends[1].get(node_id, ()))
+
+    @functools.cached_property
+    def _by_id(self) -> dict[str, Node]:
+        return {node.id: node for node in self.nodes}
+
+    @functools.cached_property
+    def _ends(self) -> tuple[dict[str, list[Edge]], dict[str, list[Edge]]]:
+        into: dict[str, list[Edge]] = {}
+        out_of: dict[str, list[Edge]] = {}
+        for edge in self.edges:
+            into.setdefault(edge.target, []).append(edge)
+            out_of.setdefault(edge.source, []).append(edge)
+        return into, out_of
 
     # Edits
 
@@ -161,7 +172,7 @@ def from_json(text: str, where: str = "document") -> Graph:
     Kinds, parameters and connections are checked by `plan()`, which knows the registry.
     """
     try:
-        document = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
+        document = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite, object_pairs_hook=_unique)
         json.dumps(document, ensure_ascii=False).encode()  # half a surrogate pair could not be written again
     except (ValueError, RecursionError) as error:
         at = f"line {error.lineno} column {error.colno}: {error.msg}" if isinstance(error, json.JSONDecodeError) else error
@@ -275,6 +286,14 @@ def _is_object(entry: Any, at: str, faults: list[str]) -> bool:
     if not isinstance(entry, dict):
         faults.append(f"{at}: found {_name_of(entry)}, expected an object")
     return isinstance(entry, dict)
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"the key {_short(next(key for key in keys if keys.count(key) > 1))} stands twice in one object")
+    return found
 
 
 def _finite(text: str) -> float:

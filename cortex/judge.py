@@ -50,6 +50,8 @@ def prepared_of(run: Run, store: Path) -> data.Prepared:
             found = data.prepare(data.source_node(run.graph()), store)
     except CorpusError as error:
         raise RunError(f"run {run.id}: {error}") from None
+    except OSError as error:
+        raise RunError(f"run {run.id}: its text cannot be prepared again in {store}: {error.strerror or error}") from None
     if found.fingerprint != wanted:
         raise RunError(f"run {run.id}: its text has changed since it was trained, so a loss on it would not be the run's")
     return found

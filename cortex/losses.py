@@ -24,7 +24,7 @@ _CHUNK = 512
             help="CrossEntropy: minus the log of the probability given to the right token.",
         ),
         "target": Choice(default="Label", options=("Label",), help="Label: the next token of the text."),
-        "weight": Float(default=1.0, low=0.0, high=1000.0, help="Factor of this loss in the sum that is trained."),
+        "weight": Float(default=1.0, low=1e-6, high=1000.0, help="Factor of this loss in the sum that is trained."),
     },
 )
 class Loss(nn.Module):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -75,7 +76,7 @@ class Int(Param):
         return type(value) is int and self.low <= value <= self.high
 
     def _convert(self, text: str) -> int:
-        return int(text.replace(",", "").replace("_", ""))
+        return int(text.replace(",", "") if re.fullmatch(r"[+-]?\d{1,3}(,\d{3})+", text) else text)
 
     def _expected(self) -> str:
         return f"a whole number from {self.low:,} to {self.high:,}"

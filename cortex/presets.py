@@ -9,7 +9,7 @@ from typing import Any
 
 import cortex.layers  # noqa: F401  declares the kinds whose settings the model form shows
 from cortex.graph import Edge, Graph, Node
-from cortex.params import Int, Param
+from cortex.params import FROM_INPUT, Int, Param
 from cortex.registry import KINDS
 
 PRESETS: dict[str, dict[str, Any]] = {
@@ -18,7 +18,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "large": dict(embedding_dim=512, num_layers=12, nhead=8, dim_feedforward=2048, batch_size=8, lr=0.0003, dropout=0.1),
 }
 MAX_LEN, SEQ_LEN, EPOCHS = 512, 64, 20
-_STEP, _ROW, _PER_ROW = 220, 112, 4  # four cards fill the canvas beside the sidebar at 1280 pixels
+_STEP, _ROW, _PER_ROW = 220, 116, 4  # four cards fill the canvas beside the sidebar at 1280 pixels
 
 
 def preset(name: str, source: str = "Shakespeare", source_params: Mapping[str, Any] | None = None) -> Graph:
@@ -82,7 +82,6 @@ _NODES: dict[str, tuple[str, ...]] = {
     "dim_feedforward": ("GPTBlock",),
     "dropout": ("PositionalEncoding", "GPTBlock"),
 }
-_WIDTHS = ("d_model", "normalized_shape", "in_features")
 
 
 def model_settings(graph: Graph) -> dict[str, Any]:
@@ -99,17 +98,22 @@ def set_model(graph: Graph, name: str, value: Any) -> Graph:
     """
     if name == "num_layers":
         return _set_num_layers(graph, value)
-    nodes = graph.of_kind(*_NODES[name])
+    nodes, before = graph.of_kind(*_NODES[name]), _common(graph, name)
     if not nodes:
         raise ValueError(f"model.{name}: this graph has no {' or '.join(_NODES[name])}")
     for node in nodes:
         graph = graph.with_param(node.id, name, value)
     if name == "embedding_dim":  # nodes that repeat the width instead of taking it from their input
         for node in graph.nodes:
-            for width in _WIDTHS:
-                if type(node.params.get(width)) is int:
+            for width in _widths(node):
+                if node.params.get(width) == before:
                     graph = graph.with_param(node.id, width, value)
     return graph
+
+
+def _widths(node: Node) -> list[str]:
+    params = KINDS[node.kind].params if node.kind in KINDS else {}
+    return [name for name, param in params.items() if param.auto == FROM_INPUT]
 
 
 def _common(graph: Graph, name: str) -> Any:

@@ -7,6 +7,7 @@ import math
 import os
 import platform
 import re
+import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -52,6 +53,8 @@ class Run:
             raise RunError(f"{self.path}: run.json cannot be read: {error}") from None
         if not isinstance(record, dict) or record.get("format") != FORMAT or record.get("version") != VERSION:
             raise RunError(f'{self.path}: run.json is not of format "{FORMAT}" version {VERSION}')
+        if not isinstance(record.get("graph"), dict) or not isinstance(record.get("data"), dict) or "name" not in record:
+            raise RunError(f"{self.path}: run.json lacks name, graph or data")
         return record
 
     def graph(self) -> Graph:
@@ -106,8 +109,20 @@ class Run:
             return ""
 
 
-def create_run(root: Path, graph: Graph, *, fingerprint: str, name: str | None = None, max_steps: int | None = None) -> Run:
-    """A new run directory with run.json and a first status; whoever calls this starts a worker on it next."""
+def create_run(
+    root: Path,
+    graph: Graph,
+    *,
+    fingerprint: str,
+    training: Mapping[str, Any] | None = None,
+    name: str | None = None,
+    max_steps: int | None = None,
+) -> Run:
+    """A new run directory with run.json and a first status; whoever calls this starts a worker on it next.
+
+    Args:
+        training: every training setting with its value, also those that the graph leaves at their default.
+    """
     name = (name or graph.name).strip() or "run"
     created = datetime.now().astimezone()
     root.mkdir(parents=True, exist_ok=True)
@@ -119,16 +134,21 @@ def create_run(root: Path, graph: Graph, *, fingerprint: str, name: str | None =
         "created": created.isoformat(timespec="seconds"),
         "parent": None,
         "graph": to_document(graph),
+        "training": dict(training or graph.training),
         "max_steps": max_steps,
         "data": {"fingerprint": fingerprint},
         "versions": _versions(),
         "machine": {"system": platform.platform(), "processor": _processor(), "cores": os.cpu_count()},
     }
-    (path / "checkpoints").mkdir()
-    (path / "requests").mkdir()
-    write_atomically(path / "status.json", to_json({"state": "starting", "pid": None, "heartbeat": time.time()}))
-    # Last: a folder without run.json is not a run, so a reader never meets half of one.
-    write_atomically(path / "run.json", to_json(record))
+    try:
+        (path / "checkpoints").mkdir()
+        (path / "requests").mkdir()
+        write_atomically(path / "status.json", to_json({"state": "starting", "pid": None, "heartbeat": time.time()}))
+        # Last: a folder without run.json is not a run, so a reader never meets half of one.
+        write_atomically(path / "run.json", to_json(record))
+    except BaseException:
+        shutil.rmtree(path, ignore_errors=True)
+        raise
     return Run(path)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import platform
 import threading
@@ -10,15 +11,26 @@ from datetime import datetime
 from typing import Any
 
 from cortex.places import to_json, write_atomically
-from cortex.runs import Run, process_started
+from cortex.runs import Run, RunError, process_started
 
 _HEARTBEAT_SECONDS = 2.0
 
 
 class Status:
-    """status.json of a run: what the worker says of itself, with a heartbeat from a thread of its own."""
+    """status.json of a run: what the worker says of itself, with a heartbeat from a thread of its own.
+
+    Raises:
+        RunError: another worker has taken up this run.
+    """
 
     def __init__(self, run: Run) -> None:
+        self._claim = open(run.path / "worker.lock", "w")  # noqa: SIM115  held as long as the process lives
+        try:
+            fcntl.flock(self._claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RunError(f"run {run.id} has a worker already") from None
+        if run.status().get("pid") is not None:
+            raise RunError(f"run {run.id} has had a worker already; it is {run.state()}")
         self._path = run.path / "status.json"
         self._lock = threading.Lock()
         self._ended = threading.Event()
@@ -51,6 +63,7 @@ class Status:
         self._ended.set()
         self._thread.join()
         self.set(state=state, message="", error=error, ended=datetime.now().astimezone().isoformat(timespec="seconds"))
+        self._claim.close()
 
     def _write_in_place(self, content: str) -> None:
         with open(self._path, "r+b") as file:

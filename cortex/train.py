@@ -212,7 +212,8 @@ def train(
             group["lr"] = lr
         batch = {name: tensor.to(device) for name, tensor in blocks.batch(step).items()}
         losses = model(batch)
-        loss = sum(weights.get(name, 1.0) * total / count for name, (total, count) in losses.items())
+        means = {name: total / count for name, (total, count) in losses.items()}
+        loss = sum(weights.get(name, 1.0) * mean for name, mean in means.items())
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         step += 1
@@ -226,7 +227,8 @@ def train(
         optimizer.step()
         tokens += batch["targets"].numel()
         since_mark += batch["targets"].numel()
-        sums, summed = sums + loss.detach(), summed + 1
+        # What is told is the first loss unweighted, in nats per token, as evaluation has it.
+        sums, summed = sums + next(iter(means.values())).detach(), summed + 1
 
         if logging:
             mean = sums.item() / summed

@@ -26,6 +26,8 @@ from cortex.runs import Run, RunError
 from cortex.status import Status
 from cortex.train import Blocks, Event, TrainingError, eval_interval, pick_device, total_steps, train
 
+_OUT_OF_MEMORY = "out of memory; try a smaller batch_size, seq_len or model"
+
 
 class Stopped(Exception):
     """The user asked to stop before training had begun."""
@@ -51,12 +53,15 @@ def work(run: Run, store: Path, status: Status | None = None, on_event: Callable
     except (CorpusError, PlanError, TrainingError, RunError) as problem:
         error = str(problem)
     except (MemoryError, torch.OutOfMemoryError):
-        error = "out of memory; try a smaller batch_size, seq_len or model"
+        error = _OUT_OF_MEMORY
     except OSError as problem:
-        error = f"{problem.strerror or problem}: {problem.filename or run.path}; what was written before is kept"
+        where = problem.filename2 or problem.filename or run.path
+        error = f"{problem.strerror or problem}: {where}; what was written before is kept"
     except Exception as problem:
         log.traceback()
         error = f"{type(problem).__name__}: {problem}; the log has the details"
+        if "DefaultCPUAllocator" in str(problem):  # how torch tells of it on a CPU
+            error = _OUT_OF_MEMORY
     except BaseException:
         status.end("stopped", "ended by a second interrupt")
         raise
@@ -136,10 +141,15 @@ def _train(run: Run, store: Path, status: Status, stop: _StopFlag, log: _Log, re
 
 
 def _prepare(graph: Graph, fingerprint: str, store: Path, status: Status, stop: _StopFlag) -> data.Prepared:
+    said = ""
+
     def progress(what: str, share: float | None) -> None:
+        nonlocal said
         if stop():
             raise Stopped
-        status.set(state="preparing", message=what)
+        if what != said:
+            said = what
+            status.set(state="preparing", message=what)
 
     progress("preparing the data", None)
     prepared = data.find(fingerprint, store) or data.prepare(data.source_node(graph), store, progress)

@@ -91,19 +91,9 @@ def test_auto_is_resolved_and_the_head_is_computed_with_its_loss(graph: Graph) -
     assert calls["loss"].head == "head" and calls["loss"].inputs == ("norm",)
 
 
-def test_a_linear_that_two_nodes_use_is_not_lowered_into_a_loss_and_gives_the_same_loss(graph: Graph) -> None:
-    twice = graph.add(Node("second", "Loss", {"weight": 0.5})).connect("head", "second")
-    calls = {call.node: call for call in plan(twice, V).calls}
-    assert calls["loss"].head is None and calls["second"].head is None
-    torch.manual_seed(1)
-    plain = build(plan(graph, V)).eval()
-    torch.manual_seed(1)
-    doubled = build(plan(twice, V)).eval()
-    batch = {"inputs": torch.randint(V, (4, 8)), "targets": torch.randint(V, (4, 8))}
-    first, found = plain(batch)["loss"], doubled(batch)
-    torch.testing.assert_close(found["loss"], first)
-    torch.testing.assert_close(found["second"], first)
-    assert doubled.loss_weights == {"loss": 1.0, "second": 0.5}
+def test_a_second_loss_is_a_fault_and_not_dropped(graph: Graph) -> None:
+    issues = plan(graph.add(Node("second", "Loss")).connect("head", "second"), V).issues
+    assert [(issue.node, issue.message) for issue in issues] == [("second", "is a second Loss beside loss")]
 
 
 @pytest.mark.parametrize("position", range(1, 8))

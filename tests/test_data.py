@@ -123,7 +123,7 @@ def test_token_numbers_are_stored_in_the_smallest_type_that_holds_them(
         (b"one\n\x7fELF\0\0\n" * 9, r"has a zero byte at byte 8 \(line 2\)"),
         (b"only one line without an end", "no line of its own; expected a text of several lines"),
         (b"only one line\n", "no line of its own"),
-        (b"\xef\xbb\xbf", "the training text has no tokens"),
+        (b"\xef\xbb\xbf", "the training text has no "),
     ],
     ids=["empty", "UTF-16", "Latin-1", "binary", "one line", "one line with an end", "only a byte order mark"],
 )

@@ -273,12 +273,15 @@ def test_a_validation_loss_that_is_no_number_ends_training() -> None:
         run_table(TrainConfig(steps=5), validate=lambda: math.nan, eval_every=2)
 
 
-def test_the_weights_of_losses_are_factors_of_what_is_trained() -> None:
-    losses = []
-    for weights in ({}, {"first": 0.5, "second": 1.5}):
+def test_the_weight_of_a_loss_is_a_factor_of_what_is_trained_and_not_of_what_is_told() -> None:
+    told, norms = [], []
+    for weights in ({"first": 1.0, "second": 1.0}, {"first": 3.0, "second": 3.0}):
         torch.manual_seed(1)
-        losses.append(run_table(TrainConfig(steps=1), Table(**weights))[1][0]["loss"])
-    assert losses[1] == pytest.approx(2 * losses[0], rel=1e-6)
+        event = run_table(TrainConfig(steps=1), Table(**weights))[1][0]
+        told.append(event["loss"])
+        norms.append(event["grad_norm"])
+    assert told[0] == told[1]
+    assert norms[1] == pytest.approx(3 * norms[0], rel=1e-5)
 
 
 def test_a_gradient_longer_than_clip_norm_is_scaled_down_to_it() -> None:

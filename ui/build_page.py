@@ -14,6 +14,7 @@ from cortex.graph import Edge, Graph, GraphError, Node, from_json, to_json
 from cortex.presets import PRESETS, preset, tidy
 from cortex.registry import KINDS, ordered
 from ui import canvas, forms, page, session, start
+from ui.plain import plain
 from ui.theme import theme
 
 _TEXT = "build.text"
@@ -51,7 +52,8 @@ def _gallery() -> None:
     looks = {name: start.look(graph, session.where()) for name, graph in graphs.items()}
     planned, prepared = looks["small"]
     if planned.issues:
-        st.error(str(planned.issues[0]), icon=":material/error:")
+        st.error(plain(planned.issues[0]), icon=":material/error:")
+        _others()
         return
     for column, (name, size) in zip(st.columns(len(PRESETS)), PRESETS.items(), strict=True):
         with column, st.container(border=True):
@@ -132,9 +134,9 @@ def _open_file() -> None:
     try:
         graph = from_json(uploaded.getvalue().decode("utf-8"), uploaded.name)
     except UnicodeDecodeError:
-        st.error(f"{uploaded.name}: not UTF-8, expected a graph document as JSON")
+        st.error(plain(f"{uploaded.name}: not UTF-8, expected a graph document as JSON"))
     except GraphError as error:
-        st.error("  \n".join(error.problems[:20]))
+        st.error("  \n".join(map(plain, error.problems[:20])))
     else:
         session.open_graph(graph)
         st.rerun()
@@ -178,7 +180,9 @@ def _bar(planned: Plan, prepared: Prepared | None) -> None:
         three.button("New", on_click=session.close, width="stretch", help="Back to the presets. This graph stays on disk.")
     with train:
         ready = not planned.issues and prepared is not None
-        if st.button(f"Train {graph.name}", type="primary", width="stretch", disabled=not ready, icon=":material/play_arrow:"):
+        if st.button(
+            plain(f"Train {graph.name}"), type="primary", width="stretch", disabled=not ready, icon=":material/play_arrow:"
+        ):
             run = start.start_run(graph, prepared, session.where())
             st.session_state[session.RUN] = run.id
             st.switch_page("pages/train.py")
@@ -250,7 +254,7 @@ def _faults(planned: Plan) -> None:
     st.markdown(f"**{len(roots)} {'fault' if len(roots) == 1 else 'faults'} to mend before training**")
     for number, issue in enumerate(roots):
         text, go = st.columns([6, 1], vertical_alignment="center")
-        text.error(str(issue), icon=":material/error:")
+        text.error(plain(issue), icon=":material/error:")
         if issue.node and issue.node in planned.graph:
             go.button("Select", key=f"fault.{number}", on_click=session.select, args=(issue.node,), width="stretch")
 
@@ -284,9 +288,9 @@ def _sidebar(planned: Plan) -> None:
 
 def _node_panel(planned: Plan, node: Node) -> None:
     kind = KINDS.get(node.kind)
-    st.subheader(f"{node.kind} · {node.id}", anchor=False)
+    st.subheader(plain(f"{node.kind} · {node.id}"), anchor=False)
     if kind is None:
-        st.error(f"There is no node kind {node.kind}.")
+        st.error(plain(f"There is no node kind {node.kind}."))
     else:
         st.caption(kind.help)
         if kind.role == "source":
@@ -348,8 +352,8 @@ def _rewire(node_id: str, port: str, field: str, key: str) -> None:
 
 def _edge_panel(graph: Graph, edge: tuple[str, str, str]) -> None:
     source, target, port = edge
-    st.subheader(f"{source} → {target}", anchor=False)
-    st.caption(f"The output of {source} goes into the port {port} of {target}.")
+    st.subheader(plain(f"{source} → {target}"), anchor=False)
+    st.caption(plain(f"The output of {source} goes into the port {port} of {target}."))
     left, right = st.columns(2)
     left.button("Delete", on_click=_disconnect, args=(edge,), width="stretch", icon=":material/delete:")
     right.button("Close", key="edge.close", on_click=session.select, args=(None,), width="stretch")

@@ -209,6 +209,8 @@ def _flow_node(
     # A dot that nothing is connected to yet keeps clear of the other one, or no edge could be drawn from it.
     enters = _side(places, node.id, before) or _OPPOSITE[_side(places, node.id, after) or "right"]
     leaves = _side(places, node.id, after) or _OPPOSITE[enters]
+    if leaves == enters:
+        leaves = _OPPOSITE[enters]
     return StreamlitFlowNode(
         node.id,
         places[node.id],
@@ -264,17 +266,19 @@ def card(planned: Plan, node: Node, theme: Theme) -> str:
     shape = shape_text(planned.shapes[node.id]) if node.id in planned.shapes else units.UNKNOWN
     if KINDS.get(node.kind) and KINDS[node.kind].role == "loss":
         shape = "nats per token"
+    cut = "overflow:hidden;text-overflow:ellipsis;white-space:nowrap"
     rows = [
-        f'<div style="margin:0;display:flex;justify-content:space-between;gap:6px;font-weight:600">'
-        f'<span style="margin:0;white-space:nowrap">{_safe(node.kind)}</span>'
-        f'<span style="margin:0;font-weight:400;color:{theme.muted};overflow:hidden;text-overflow:ellipsis;white-space:nowrap">'
-        f"{_safe(node.id)}</span></div>",
-        f'<div style="margin:0;color:{theme.muted};font-variant-numeric:tabular-nums">{_safe(shape)}</div>',
+        f'<div style="margin:0;font-weight:600;{cut}">{_safe(node.kind)}</div>',
+        f'<div style="margin:0;display:flex;justify-content:space-between;gap:8px;color:{theme.muted}">'
+        f'<span style="margin:0;white-space:nowrap;font-variant-numeric:tabular-nums">{_safe(shape)}</span>'
+        f'<span style="margin:0;{cut}">{_safe(node.id)}</span></div>',
     ]
     if issues:
-        text = issues[0].message
         colour = theme.muted if issues[0].follows else theme.fault
-        rows.append(f'<div style="margin:0;color:{colour};overflow-wrap:anywhere">{_safe(text)}</div>')
+        two_lines = (
+            "display:-webkit-box;-webkit-line-clamp:2;-webkit-box-orient:vertical;overflow:hidden;overflow-wrap:anywhere"
+        )
+        rows.append(f'<div style="margin:0;color:{colour};{two_lines}">{_safe(issues[0].message)}</div>')
     else:
         rows.append(_parameters(planned, node, theme))
     return (_sheet(theme) if node is planned.graph.nodes[0] else "") + "".join(rows)
@@ -293,7 +297,7 @@ def _parameters(planned: Plan, node: Node, theme: Theme) -> str:
 
 def _safe(text: str) -> str:
     """Text of a document as HTML that says only itself, in one line, so that Markdown finds nothing in it either."""
-    escaped = html.escape(" ".join(text.split())[:200])
+    escaped = html.escape(" ".join(text.split())[:200], quote=False)
     return "".join(f"&#{ord(sign)};" if sign in "_*`[]~\\|#$:" else sign for sign in escaped)
 
 

@@ -72,8 +72,8 @@ def figure(curves: Sequence[Curve], metric: str, axis: str, theme: Theme, height
         name = curve.name if len(curves) > 1 else ""
         x, y = curve.points("train", metric, axis)
         if x:
-            opacity = 0.55 if metric in ("loss", "perplexity") else 0.9
-            _line(chart, (x, y), colour, 1.0, opacity, f"{name} training".strip(), legend=not name)
+            opacity = 0.7 if metric in ("loss", "perplexity") else 0.9
+            _line(chart, (x, y), colour, 1.4, opacity, f"{name} training".strip(), legend=not name, markers=len(x) < 3)
         x, y = curve.points("validation", metric, axis)
         if x:
             _line(chart, (x, y), colour, 3.0, 1.0, name or "validation", markers=len(x) < 40)
@@ -99,10 +99,10 @@ def figure(curves: Sequence[Curve], metric: str, axis: str, theme: Theme, height
         uirevision="-".join([metric, axis, *(curve.run for curve in curves)]),
     )
     grid = dict(gridcolor=theme.line, zeroline=False, automargin=True, linecolor=theme.line)
-    chart.update_xaxes(title=AXES[axis], **grid)
+    chart.update_xaxes(title=AXES[axis], tickformat=",~r", **grid)
     chart.update_yaxes(title=unit, type="log" if logarithmic else "linear", **grid)
     if logarithmic:
-        chart.update_yaxes(dtick="D2", tickformat=",~r", minor=dict(showgrid=False))
+        chart.update_yaxes(tickformat=",~r", nticks=8, minor=dict(showgrid=False))
     return chart
 
 

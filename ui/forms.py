@@ -17,6 +17,7 @@ from cortex.places import write_atomically
 from cortex.presets import MODEL, model_settings, set_model
 from cortex.registry import KINDS
 from ui import session
+from ui.plain import plain
 
 
 def model_form(graph: Graph) -> None:
@@ -67,7 +68,7 @@ def node_form(planned: Plan, node: Node) -> None:
                 st.error(_sentence(issue.message, issue.hint), icon=":material/error:")
     for name in node.params.keys() - kind.params.keys():
         st.button(
-            f"Remove the unknown setting {name}",
+            plain(f"Remove the unknown setting {name}"),
             key=f"drop.{node.id}.{name}",
             on_click=lambda name=name: session.edit(lambda graph: graph.without_param(node.id, name)),
         )
@@ -98,7 +99,7 @@ def upload_form(node: Node) -> None:
     """The text file of a source: what it reads now, and a way to upload another."""
     path = node.params.get("path")
     if path:
-        st.caption(f"Reads **{_shown_name(path)}**")
+        st.caption(plain(f"Reads {_shown_name(path)}"))
     uploaded = st.file_uploader("Text file (UTF-8)", type=["txt", "md"], key=f"upload.{node.id}")
     if uploaded is not None:
         stored = str(keep_upload(uploaded.name, uploaded.getvalue(), session.where().uploads))
@@ -118,7 +119,7 @@ def keep_upload(name: str, content: bytes, folder: Path) -> Path:
 
 
 def _shown_name(path: str) -> str:
-    return Path(path).name.partition("-")[2].replace("*", "").replace("[", "(") or Path(path).name
+    return Path(path).name.partition("-")[2] or Path(path).name
 
 
 def field(key: str, label: str, param: Param, value: Any, keep: Callable[[Any], Any]) -> None:
@@ -128,7 +129,7 @@ def field(key: str, label: str, param: Param, value: Any, keep: Callable[[Any], 
     widget(label, key=name, help=help_of(param), on_change=_changed, args=(key, name, param, keep))
     error = st.session_state.get(session.ERRORS, {}).get(key)
     if error:
-        st.error(error)
+        st.error(plain(error))
 
 
 def help_of(param: Param) -> str:
@@ -165,7 +166,8 @@ def edited(key: str, name: str) -> bool:
     generation, shown = made.get(key, (0, None))
     if name != _name(key, generation) or st.session_state[name] == shown:
         return False
-    made[key] = generation, st.session_state[name]
+    if st.session_state[name] is not None:  # an emptied field is no value: the old one is shown again
+        made[key] = generation, st.session_state[name]
     return True
 
 
@@ -178,10 +180,10 @@ def _changed(key: str, name: str, param: Param, keep: Callable[[Any], Any]) -> N
         st.session_state.get(session.ERRORS, {}).pop(key, None)
         return
     value = st.session_state[name]
-    errors = st.session_state.setdefault(session.ERRORS, {})
-    errors.pop(key, None)
     if value is None:
         return
+    errors = st.session_state.setdefault(session.ERRORS, {})
+    errors.pop(key, None)
     try:
         keep(param.parse(value) if isinstance(value, str) else value)
     except ValueError as error:
@@ -196,14 +198,15 @@ def _widget(param: Param, value: Any) -> tuple[Any, Callable[..., Any]]:
     if isinstance(param, Bool) and sound:
         return value, st.checkbox
     if isinstance(param, Int) and param.auto is None and (sound or value is None):
-        empty = {"value": None, "placeholder": "they differ"} if value is None else {}
+        empty = {"value": None, "placeholder": "they differ" if value is None else ""}  # emptied, it keeps what it was
         return value, lambda label, **rest: st.number_input(
             label, min_value=param.low, max_value=param.high, step=1, **empty, **rest
         )
     if isinstance(param, Float) and (sound or value is None):
         step = 10.0 ** math.floor(math.log10(param.default)) / 10 if param.default else 0.01
         low, high = float(param.low), float(param.high)
-        shown, empty = (float(value), {}) if value is not None else (None, {"value": None, "placeholder": "they differ"})
+        shown = None if value is None else float(value)
+        empty = {"value": None, "placeholder": "they differ" if value is None else ""}
         return shown, lambda label, **rest: st.number_input(
             label, min_value=low, max_value=high, step=step, format="%g", **empty, **rest
         )
@@ -212,4 +215,4 @@ def _widget(param: Param, value: Any) -> tuple[Any, Callable[..., Any]]:
 
 def _sentence(message: str, hint: str) -> str:
     text = f"{message}; {hint}." if hint else f"{message}."
-    return text[0].upper() + text[1:] if not text.split("=")[0].isidentifier() else text
+    return plain(text[0].upper() + text[1:] if not text.split("=")[0].isidentifier() else text)

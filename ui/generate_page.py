@@ -15,6 +15,7 @@ from cortex.judge import continue_text
 from cortex.params import Float, Int
 from cortex.runs import CHECKPOINTS, Run, RunError, list_runs
 from ui import forms, page, reading, session
+from ui.plain import plain
 from ui.theme import Theme, theme
 
 SAMPLING = {
@@ -36,14 +37,14 @@ def show() -> None:
         if st.button("Go to Build", type="primary"):
             st.switch_page("pages/build.py")
         return
-    run, checkpoint = _choice(usable)
+    run, checkpoint, replaced = _choice(usable)
     with st.sidebar:
         st.subheader("Sampling", anchor=False)
         sampling = {name: _setting(name) for name in SAMPLING}
     try:
         trained = _load(str(run.path), checkpoint, run.checkpoint(checkpoint).stat().st_mtime_ns)
     except RunError as error:
-        st.error(str(error), icon=":material/error:")
+        st.error(plain(error), icon=":material/error:")
         return
     prompt = st.text_area("Prompt", key="generate.prompt", height=110, persist_state="session", placeholder="O Romeo, Romeo,")
     _marked(trained, prompt, theme())
@@ -51,21 +52,29 @@ def show() -> None:
         f"Writes {sampling['max_tokens']:,} tokens. The model was trained on {trained.seq_len} tokens at a time and sees "
         "no more of what stands before; when they are full, the older half is forgotten."
     )
-    if st.button("Write on", type="primary", icon=":material/edit_note:"):
+    if st.button("Write on", type="primary", icon=":material/edit_note:") and not replaced:
         _write(trained, prompt, sampling)
     elif session.WRITTEN in st.session_state:
         _shown(st, st.session_state[session.WRITTEN])
 
 
-def _choice(usable: dict[str, Run]) -> tuple[Run, str]:
+def _choice(usable: dict[str, Run]) -> tuple[Run, str, bool]:
+    """The run, its weights, and whether it stands in for one that is not there any more."""
     left, right = st.columns([4, 1])
     wanted = st.query_params.get("run") or st.session_state.get(session.RUN)
     key = "generate.run"
+    before = st.session_state.get(key) or st.query_params.get("run")
+    replaced = before is not None and before not in usable
+    if replaced:
+        st.warning(
+            plain(f"Run {before} is not there any more, or has no weights; another one is chosen."), icon=":material/info:"
+        )
+        st.query_params.pop("run", None)
     if st.session_state.get(key) not in usable:
         st.session_state[key] = wanted if wanted in usable else next(iter(usable))
     name = left.selectbox("Run", list(usable), key=key, format_func=lambda name: _label(usable[name]), persist_state="session")
     checkpoint = right.selectbox("Weights", CHECKPOINTS, key="generate.checkpoint", persist_state="session")
-    return usable[name], checkpoint
+    return usable[name], checkpoint, replaced
 
 
 def _label(run: Run) -> str:

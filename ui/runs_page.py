@@ -13,8 +13,9 @@ from cortex.builder import TRAINING
 from cortex.graph import Graph
 from cortex.params import complete
 from cortex.registry import KINDS
-from cortex.runs import Run, RunError, list_runs
+from cortex.runs import ACTIVE, Run, RunError, list_runs
 from ui import charts, page, reading, session, start
+from ui.plain import plain
 from ui.theme import PALETTE, theme
 
 _TABLE = "runs.table"
@@ -31,13 +32,20 @@ def show() -> None:
         if st.button("Go to Build", type="primary"):
             st.switch_page("pages/build.py")
         return
-    rows = [reading.read_summary(run) for run in runs]
-    chosen = _table(runs, rows)
+    live = any(run.state() in ACTIVE for run in runs)
+    st.fragment(_shown, run_every=_POLL_SECONDS if live else None)(live, len(runs))
+
+
+def _shown(live: bool, count: int) -> None:
+    """Table, charts and comparison, drawn again together while a run goes on, so that they never disagree."""
+    runs = list_runs(session.where().runs)
+    if len(runs) != count or live != any(run.state() in ACTIVE for run in runs):
+        st.rerun()
+    chosen = _table(runs, [reading.read_summary(run) for run in runs])
     if not chosen:
         st.caption("Tick runs at the left of the table to lay them over each other.")
         return
-    live = any(row["state"] in ("running", "preparing", "starting") for row in rows)
-    st.fragment(_overlay, run_every=_POLL_SECONDS if live else None)([run.id for run in chosen])
+    _overlay([run.id for run in chosen])
     _differences(chosen)
     _downloads(chosen)
 
@@ -65,7 +73,8 @@ def _table(runs: list[Run], rows: list[dict[str, Any]]) -> list[Run]:
     number = st.column_config.NumberColumn
     event = st.dataframe(
         frame,
-        key=_TABLE,
+        # Rows are chosen by their place: other runs make another table, which takes the choice from the URL.
+        key=f"{_TABLE}.{hash(tuple(run.id for run in runs))}",
         hide_index=True,
         placeholder=units.UNKNOWN,
         on_select="rerun",
@@ -84,12 +93,16 @@ def _table(runs: list[Run], rows: list[dict[str, Any]]) -> list[Run]:
             "tokens seen": number(format="localized"),
             "minutes": number(format="%.1f"),
             "tokens/s": number(format="%,.0f"),
-            "started": st.column_config.DatetimeColumn(format="D MMM, HH:mm"),
+            "started": st.column_config.DatetimeColumn(format="D MMM, HH:mm:ss"),
         },
         selection_default={"selection": {"rows": _from_url(runs)}},
     )
     chosen = [runs[index] for index in event.selection.rows if index < len(runs)]
-    st.query_params["runs"] = ",".join(run.id for run in chosen)
+    wanted = ",".join(run.id for run in chosen)
+    if wanted and st.query_params.get("runs") != wanted:
+        st.query_params["runs"] = wanted
+    elif not wanted and "runs" in st.query_params:
+        del st.query_params["runs"]
     return chosen
 
 
@@ -142,7 +155,7 @@ def _differences(chosen: list[Run]) -> None:
         try:
             flat = settings(run)
         except RunError as error:
-            st.error(str(error))
+            st.error(plain(error))
             continue
         best = {
             "best validation perplexity": units.perplexity(row["best_perplexity"]),

@@ -15,6 +15,7 @@ from cortex import documents
 from cortex.graph import Graph, GraphError, from_document, to_document
 from cortex.places import Places, places
 from cortex.presets import tidy
+from ui.plain import plain
 
 # What the session holds; all of it plain data that can be rebuilt.
 DOCUMENT = "document"  # id of the document being edited
@@ -40,11 +41,18 @@ def where() -> Places:
 
 def document_id() -> str | None:
     """The document of the URL, else of the session; None when neither names one that exists."""
-    for name in (st.query_params.get("doc"), st.session_state.get(DOCUMENT)):
+    asked = st.query_params.get("doc")
+    for name in (asked, st.session_state.get(DOCUMENT)):
         if name and documents.stamp(where().documents, name):
             if st.session_state.get(DOCUMENT) != name:
                 _switch(name)
             return name
+    if asked and GRAPH in st.session_state and asked == st.session_state.get(DOCUMENT):
+        if _kept_again(lambda graph: graph) is not None:
+            return document_id()
+    elif asked:
+        notify("The graph that the address names is not there any more.")
+        st.query_params.pop("doc", None)
     return None
 
 
@@ -86,12 +94,34 @@ def close() -> None:
 
 def edit(change: Callable[[Graph], Graph]) -> Graph:
     """Apply a change to the document and keep it."""
-    name = document_id()
-    after = documents.update(where().documents, name, change)
+    name = st.session_state.get(DOCUMENT) or document_id()
+    try:
+        after = documents.update(where().documents, name or "", change)
+    except documents.DocumentError:
+        after = _kept_again(change)
+        if after is None:
+            return Graph()
+        name = st.session_state[DOCUMENT]
+    except GraphError as error:
+        notify(f"The file of this graph was damaged outside the app; it is left as it is. {error}")
+        close()
+        return Graph()
     st.session_state[GRAPH] = to_document(after)
     st.session_state[STAMP] = documents.stamp(where().documents, name)
     if selected() and selected() not in after:
         select(None)
+    return after
+
+
+def _kept_again(change: Callable[[Graph], Graph]) -> Graph | None:
+    """The document was deleted outside the app: this session's copy becomes a new one, so that nothing is lost."""
+    if GRAPH not in st.session_state:
+        notify("This graph is not there any more.")
+        close()
+        return None
+    after = change(from_document(st.session_state[GRAPH]))
+    st.session_state[DOCUMENT] = documents.create(where().documents, after)
+    notify("The file of this graph was deleted outside the app; it goes on as a new document.")
     return after
 
 
@@ -132,7 +162,7 @@ def show_notice() -> None:
     """Show the line that the last run left, once."""
     text = st.session_state.pop(NOTICE, None)
     if text:
-        st.warning(text, icon=":material/info:")
+        st.warning(plain(text), icon=":material/info:")
 
 
 def _switch(name: str) -> None:

@@ -6,6 +6,7 @@ import os
 import shlex
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import streamlit as st
@@ -19,6 +20,7 @@ from cortex.places import Places, write_atomically
 from cortex.runs import ACTIVE, Run, create_run, list_runs, process_started
 from cortex.train import total_steps
 from ui import reading, session
+from ui.plain import plain
 
 # A text up to this size is prepared at once; a larger one when the user says so.
 _AT_ONCE = 32 * 2**20
@@ -73,7 +75,7 @@ def _watch_preparing(node: Node, where: Places) -> None:
     alive = job.get("started") is not None and process_started(job["pid"]) == job["started"]
     lines = Path(job["log"]).read_text(errors="replace").splitlines() if Path(job["log"]).exists() else []
     if alive:
-        st.status(f"Preparing {node.kind}: {lines[-1] if lines else 'reading the text'}", state="running")
+        st.status(plain(f"Preparing {node.kind}: {lines[-1] if lines else 'reading the text'}"), state="running")
         return
     try:
         found = data.lookup(node, where.store)
@@ -110,7 +112,8 @@ def _key(node: Node) -> str:
 
 def start_run(graph: Graph, prepared: data.Prepared, where: Places, name: str | None = None) -> Run:
     """Create a run and start its worker, which goes on whatever happens to this page, browser or server."""
-    run = create_run(where.runs, graph, fingerprint=prepared.fingerprint, name=name)
+    settings = asdict(train_config(graph))
+    run = create_run(where.runs, graph, fingerprint=prepared.fingerprint, training=settings, name=name)
     _spawn(train_command(run), run.path / "log.txt")
     return run
 
@@ -126,7 +129,7 @@ def repeat_command(run: Run) -> str:
 
 
 def _spawn(command: list[str], log: Path) -> subprocess.Popen[bytes]:
-    with open(log, "ab" if log.name == "log.txt" else "wb") as file:
+    with open(log, "ab") as file:
         return subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,

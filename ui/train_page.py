@@ -11,6 +11,7 @@ from cortex import units
 from cortex.data import source_node
 from cortex.runs import ACTIVE, Run, list_runs, summary_name
 from ui import charts, page, reading, session, start
+from ui.plain import plain
 from ui.theme import theme
 
 _POLL_SECONDS = 1.0
@@ -45,12 +46,22 @@ def show() -> None:
 
 def _chosen(runs: dict[str, Run]) -> str | None:
     """The run of the URL, else of the session, else one that is going on, else the newest."""
-    for name in (st.query_params.get("run"), st.session_state.get(session.RUN)):
+    asked = st.query_params.get("run")
+    for name in (asked, st.session_state.get(session.RUN)):
         if name in runs:
+            if asked and asked != name:
+                _gone(asked)
             st.session_state[session.RUN] = name
             return name
+    if asked:
+        _gone(asked)
     active = [name for name, run in runs.items() if run.state() in ACTIVE]
     return next(iter(active or runs), None)
+
+
+def _gone(name: str) -> None:
+    st.warning(plain(f"There is no run {name} any more; another one is shown."), icon=":material/info:")
+    st.query_params.pop("run", None)
 
 
 def _choose() -> None:
@@ -70,11 +81,13 @@ def _new_run() -> None:
     planned, prepared = start.look(graph, where)
     node = source_node(graph)
     if planned.issues:
-        st.warning(f"{graph.name} has a fault: {planned.issues[0]}", icon=":material/error:")
+        st.warning(plain(f"{graph.name} has a fault: {planned.issues[0]}"), icon=":material/error:")
     elif prepared is None:
         start.prepare_data(graph, where)
     else:
-        if st.button(f"Train {graph.name} on {node.kind}", type="primary", width="stretch", icon=":material/play_arrow:"):
+        if st.button(
+            plain(f"Train {graph.name} on {node.kind}"), type="primary", width="stretch", icon=":material/play_arrow:"
+        ):
             run = start.start_run(graph, prepared, where)
             st.session_state[session.RUN] = run.id
             st.query_params["run"] = run.id
@@ -128,20 +141,22 @@ def _header(run: Run, row: dict[str, Any]) -> None:
 
 def _progress(run: Run, row: dict[str, Any]) -> None:
     if row["state"] in ("failed", "damaged"):
-        st.error(row["error"] or "the run failed; the log has the details", icon=":material/error:")
+        st.error(plain(row["error"] or "the run failed; the log has the details"), icon=":material/error:")
+    saved = run.checkpoint("best").is_file()
+    what = "its best and its last weights are saved and can be used" if saved else "it had saved no weights yet; train it again"
     if row["state"] == "interrupted":
-        st.warning(
-            "The worker of this run is gone: it was killed, or the machine was switched off. "
-            "What it had saved is whole; its best weights can be used.",
-            icon=":material/power_off:",
-        )
+        gone = "The worker of this run is gone: it was killed, or the machine was switched off"
+        st.warning(f"{gone}; {what}.", icon=":material/power_off:")
+    if row["state"] == "stopped":
+        st.info(f"Stopped on request; {what}.", icon=":material/stop_circle:")
     message = run.status().get("message")
     if row["state"] in ("starting", "preparing") and row["step"] is None:
         st.progress(0.0, text=message or "starting the worker; it loads torch first")
     elif row["last_step"]:
         step, steps = row["step"] or 0, row["last_step"]
         epoch = f", epoch {row['epoch']:.2f}" if row["epoch"] is not None else ""
-        st.progress(min(1.0, step / steps), text=f"step {step:,} of {steps:,}{epoch}, {units.count(row['tokens'])} tokens seen")
+        seen = f", {units.count(row['tokens'])} tokens seen" if row["tokens"] else ""
+        st.progress(min(1.0, step / steps), text=f"step {step:,} of {steps:,}{epoch}{seen}")
 
 
 def _folded(run: Run, row: dict[str, Any], curve: charts.Curve) -> None:
