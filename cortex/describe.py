@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cortex.builder import Plan, shape_text
+from cortex.builder import TRAINING, Plan, shape_text
 from cortex.checks import Issue
 from cortex.registry import ordered
 
@@ -43,7 +43,15 @@ def reference() -> str:
             default = f"`{param['default']}`" if param["default"] != "" else "none"
             lines.append(f"| `{param['name']}` | {default} | {param['expected']} | {param['help']} |")
         lines.append("")
-    return "\n".join(lines)
+    lines += [
+        "## Training settings",
+        "",
+        "What belongs to the whole run: `training` in a document, `--set training.NAME=VALUE`.",
+        "",
+    ]
+    lines += ["| setting | default | allowed | what it is |", "| --- | --- | --- | --- |"]
+    lines += [f"| `{name}` | `{param.default}` | {param.expected()} | {param.help} |" for name, param in TRAINING.items()]
+    return "\n".join([*lines, ""])
 
 
 def describe_plan(planned: Plan) -> dict[str, Any]:

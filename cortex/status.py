@@ -8,7 +8,7 @@ import platform
 import threading
 import time
 from datetime import datetime
-from typing import Any
+from typing import IO, Any
 
 from cortex.places import to_json, write_atomically
 from cortex.runs import Run, RunError, process_started
@@ -24,13 +24,7 @@ class Status:
     """
 
     def __init__(self, run: Run) -> None:
-        self._claim = open(run.path / "worker.lock", "w")  # noqa: SIM115  held as long as the process lives
-        try:
-            fcntl.flock(self._claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise RunError(f"run {run.id} has a worker already") from None
-        if run.status().get("pid") is not None:
-            raise RunError(f"run {run.id} has had a worker already; it is {run.state()}")
+        self._claim = _claim(run)
         self._path = run.path / "status.json"
         self._lock = threading.Lock()
         self._ended = threading.Event()
@@ -76,3 +70,19 @@ class Status:
                 self.set()
             except OSError as error:  # a full disk: the run itself will meet it and say so
                 print(f"status.json cannot be written: {error}", flush=True)
+
+
+def _claim(run: Run) -> IO[str]:
+    """The run's lock, held as long as the process lives; RunError when another worker has or had this run."""
+    file = open(run.path / "worker.lock", "w")  # noqa: SIM115
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if run.status().get("pid") is not None:
+            raise RunError(f"run {run.id} has had a worker already; it is {run.state()}")
+    except BlockingIOError:
+        file.close()
+        raise RunError(f"run {run.id} has a worker already") from None
+    except RunError:
+        file.close()
+        raise
+    return file

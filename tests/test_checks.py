@@ -218,3 +218,9 @@ def test_a_long_cycle_is_told_in_less_than_two_seconds() -> None:
     issues = plan(Graph("ring", tuple(nodes), tuple(edges)), V).issues
     assert sum("cycle" in issue.message for issue in issues) == 300
     assert time.process_time() - started < 2
+
+
+def test_a_cycle_is_told_also_where_it_is_closed_by_a_second_source(graph: Graph) -> None:
+    messages = [issue.message for issue in plan(graph.connect("norm", "block_1"), 100).issues]
+    assert any(message.startswith("2 sources go into one port") for message in messages)
+    assert any("stands in a cycle" in message for message in messages)

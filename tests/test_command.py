@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from conftest import MakeGraph, MakeRun, Start
 
 import cortex
@@ -340,3 +341,34 @@ def test_a_reader_that_closes_early_does_not_end_the_run(
     assert child.wait(60) == 0
     (run,) = list_runs(home.runs)
     assert run.state() == "finished"
+
+
+def test_a_text_that_cannot_be_used_is_a_fault_before_it_is_prepared(say: Any, make_graph: MakeGraph, tmp_path: Path) -> None:
+    graph = make_graph()
+    Path(graph.node("data").params["path"]).write_bytes("café\n".encode("latin-1") * 50)
+    document = tmp_path / "graph.json"
+    document.write_text(to_json(graph))
+    status, out, _ = say("check", str(document), "--json")
+    (issue,) = json.loads(out)["issues"]
+    assert status == 2 and issue["node"] == "data" and "is not UTF-8 at byte 3 (line 1)" in issue["message"]
+    assert set(issue) == {"node", "field", "message", "hint", "follows"}
+
+
+@pytest.mark.parametrize("below", ["", "x"])
+def test_a_runs_folder_that_cannot_be_made_is_one_line(below: str, say: Any, document: str, tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    status, _, err = say("train", document, "--runs", str(blocked / below))
+    assert status == 2 and err.strip().count("\n") == 0 and str(blocked) in err
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has CUDA")
+def test_a_device_that_is_not_there_is_the_users_mistake_and_makes_no_run(say: Any, document: str, home: Places) -> None:
+    status, _, err = say("train", document, "--set", "training.device=cuda")
+    assert status == 2 and "training.device=cuda: this machine has none" in err
+    assert not list_runs(home.runs)
+
+
+def test_an_argument_that_is_not_utf8_is_refused(say: Any, document: str, home: Places) -> None:
+    status, _, err = say("train", document, "--name", "caf\udce9")
+    assert status == 2 and "not UTF-8" in err and not home.runs.exists()

@@ -110,3 +110,8 @@ def test_a_model_in_training_is_in_training_again_also_when_the_reader_leaves_ea
     next(text)
     text.close()
     assert model.training
+
+
+def test_a_temperature_near_zero_takes_the_likeliest_token() -> None:
+    logits = torch.tensor([1.0, 3.0, 2.0])
+    assert pick(logits, temperature=1e-308, top_k=0, top_p=1.0) == 1

@@ -270,3 +270,8 @@ def test_whatever_is_changed_in_a_document_it_is_a_graph_or_a_graph_error() -> N
         sound += 1
         assert from_json(to_json(graph)) == graph
     assert sound > 100 and refused > 1000
+
+
+def test_a_key_that_stands_twice_is_refused() -> None:
+    with pytest.raises(GraphError, match='the key "lr" stands twice'):
+        from_json('{"format": "cortexnodus/graph", "version": 1, "nodes": [], "edges": [], "training": {"lr": 1, "lr": 2}}')

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import MakeRun
 
 import cortex.status
 from cortex.graph import Graph
-from cortex.runs import Run, create_run, process_started
+from cortex.runs import Run, RunError, create_run, process_started
 from cortex.status import Status
 
 
@@ -91,3 +92,14 @@ def test_a_heartbeat_that_cannot_be_written_does_not_end_the_process(
     moved.rename(run.path)
     status.end("finished")
     assert "status.json cannot be written" in said and run.state() == "finished"
+
+
+def test_a_run_never_has_two_workers(make_run: MakeRun) -> None:
+    run = make_run()
+    first = Status(run)
+    with pytest.raises(RunError, match="has a worker already"):
+        Status(run)
+    first.end("finished")
+    with pytest.raises(RunError, match="has had a worker already"):
+        Status(run)
+    assert run.state() == "finished"

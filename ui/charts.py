@@ -85,12 +85,14 @@ def figure(curves: Sequence[Curve], metric: str, axis: str, theme: Theme, height
                 textposition="top center", textfont=dict(color=theme.text, size=12), cliponaxis=False,
             )  # fmt: skip
     chart.update_layout(
-        title=dict(text=title, font=dict(size=15, color=theme.text), x=0, xanchor="left", xref="paper", y=0.97),
+        title=dict(text=f"<b>{title}</b>", font=dict(size=15, color=theme.text), x=0, xanchor="left", xref="paper", y=0.97),
         height=height,
         margin=dict(l=8, r=12, t=58, b=8),
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
-        font=dict(color=theme.text, size=12),
+        font=dict(color=theme.text, size=12, family="Source Sans, Source Sans 3, system-ui, sans-serif"),
+        template="none",
+        modebar=dict(bgcolor="rgba(0,0,0,0)", color=theme.muted, activecolor=theme.ring),
         hovermode="x unified",
         hoverlabel=dict(bgcolor=theme.card, font=dict(color=theme.text), bordercolor=theme.line),
         legend=dict(orientation="h", x=1, xanchor="right", y=1.02, yanchor="bottom", bgcolor="rgba(0,0,0,0)")
@@ -99,11 +101,18 @@ def figure(curves: Sequence[Curve], metric: str, axis: str, theme: Theme, height
         uirevision="-".join([metric, axis, *(curve.run for curve in curves)]),
     )
     grid = dict(gridcolor=theme.line, zeroline=False, automargin=True, linecolor=theme.line)
-    chart.update_xaxes(title=AXES[axis], tickformat=",~r", **grid)
+    chart.update_xaxes(title=AXES[axis], tickformat=",~r", **grid, showgrid=False)
     chart.update_yaxes(title=unit, type="log" if logarithmic else "linear", **grid)
     if logarithmic:
-        chart.update_yaxes(tickformat=",~r", nticks=8, minor=dict(showgrid=False))
+        chart.update_yaxes(tickformat=",~r", dtick="D2" if _spread(chart) > 4 else "D1", minor=dict(showgrid=False))
     return chart
+
+
+def _spread(chart: go.Figure) -> float:
+    """How many times the least value the largest is."""
+    values = np.concatenate([np.asarray(trace.y, float) for trace in chart.data] or [np.ones(1)])
+    values = values[np.isfinite(values) & (values > 0)]
+    return float(values.max() / values.min()) if len(values) else 1.0
 
 
 def _line(

@@ -16,6 +16,7 @@ from cortex.registry import KINDS
 from cortex.runs import ACTIVE, Run, RunError, list_runs
 from ui import charts, page, reading, session, start
 from ui.plain import plain
+from ui.plot import show_chart
 from ui.theme import PALETTE, theme
 
 _TABLE = "runs.table"
@@ -123,7 +124,8 @@ def _overlay(ids: list[str]) -> None:
     curves = [reading.curve(run, root, names[run.id]) for run in chosen]
     for column, metric in zip(st.columns(2), ("loss", "perplexity"), strict=True):
         chart = charts.figure(curves, metric, axis, theme(), height=380)
-        column.plotly_chart(chart, key=f"runs.{metric}", width="stretch", config={"displaylogo": False})
+        with column:
+            show_chart(chart, key=f"runs.{metric}")
 
 
 def _comparable(rows: list[dict[str, Any]]) -> None:

@@ -12,6 +12,7 @@ from cortex.data import source_node
 from cortex.runs import ACTIVE, Run, list_runs, summary_name
 from ui import charts, page, reading, session, start
 from ui.plain import plain
+from ui.plot import show_chart
 from ui.theme import theme
 
 _POLL_SECONDS = 1.0
@@ -108,7 +109,8 @@ def _live(run: Run, state_before: str) -> None:
     if not curve.empty:
         for column, metric in ((left, "loss"), (right, "perplexity")):
             chart = charts.figure([curve], metric, "step", look)
-            column.plotly_chart(chart, key=f"train.{metric}", width="stretch", config={"displaylogo": False})
+            with column:
+                show_chart(chart, key=f"train.{metric}")
         thinned = f" One of every {curve.every} training points is drawn." if curve.every > 1 else ""
         st.caption(
             "Thin: training, each point the mean since the last one, with dropout. Bold: the whole validation split, without."
@@ -165,7 +167,8 @@ def _folded(run: Run, row: dict[str, Any], curve: charts.Curve) -> None:
         for column, metric in zip(st.columns(3), ("lr", "grad_norm", "tokens_per_second"), strict=True):
             chart = charts.figure([curve], metric, "step", look, height=260)
             chart.update_layout(showlegend=False)
-            column.plotly_chart(chart, key=f"train.{metric}", width="stretch", config={"displaylogo": False})
+            with column:
+                show_chart(chart, key=f"train.{metric}")
     with st.expander("Log"):
         st.code(run.log_tail() or "nothing written yet", language=None)
     with st.expander("The command, and what this run was started with"):

@@ -185,3 +185,32 @@ def test_a_node_deleted_while_its_form_is_open_leaves_no_error(tab: Tab) -> None
     tab.click_pane().settle(1)
     assert "block_2" not in tab.ids()
     expect(tab.page.get_by_text("Traceback")).not_to_be_attached()
+
+
+def test_a_document_deleted_while_open_goes_on_as_a_new_one(tab: Tab) -> None:
+    tab.open_preset()
+    name = tab.page.url.partition("doc=")[2][:12]
+    (tab.server.places.documents / f"{name}.json").unlink()
+    tab.button("Tidy").click()
+    expect(tab.page.get_by_text("goes on as a new document")).to_be_visible()
+    expect(tab.node("data")).to_be_visible()
+    assert name not in tab.page.url and len(tab.ids()) == 9
+
+
+def test_a_document_damaged_while_open_is_told_and_left_as_it_is(tab: Tab) -> None:
+    tab.open_preset()
+    name = tab.page.url.partition("doc=")[2][:12]
+    path = tab.server.places.documents / f"{name}.json"
+    path.write_text('{"format": bro')
+    tab.button("Tidy").click()
+    expect(tab.page.get_by_text("damaged outside the app").or_(tab.page.get_by_text("not JSON")).first).to_be_visible()
+    assert path.read_text() == '{"format": bro'
+
+
+def test_an_emptied_field_keeps_its_value(tab: Tab) -> None:
+    tab.open_preset()
+    tab.node("data").click()
+    tab.settle()
+    tab.fill("batch_size", "")
+    tab.settle()
+    assert tab.graph().node("data").params["batch_size"] == 20

@@ -56,7 +56,21 @@ def test_a_wrong_value_marks_its_node_and_training_waits_until_it_is_mended(tab:
 def test_two_runs_from_the_first_page_to_generated_text(tab: Tab) -> None:
     first = start_training(tab)
     wait_for_steps(tab, 5)
-    expect(tab.page.locator(".js-plotly-plot").first).to_be_visible()
+    chart = tab.page.frame_locator('iframe[title="ui.plot.frame"]').first.locator(".js-plotly-plot")
+    expect(chart).to_be_visible()
+    seen = "chart => chart._fullData[0].x.length"
+    area = chart.locator(".nsewdrag").first.bounding_box()
+    tab.page.mouse.move(area["x"] + 20, area["y"] + 20)
+    tab.page.mouse.down()
+    tab.page.mouse.move(area["x"] + area["width"] * 0.6, area["y"] + area["height"] - 20, steps=6)
+    tab.page.mouse.up()
+    tab.page.wait_for_timeout(500)
+    zoom, points = chart.evaluate("chart => chart.layout.xaxis.range"), chart.evaluate(seen)
+    end = time.monotonic() + 40
+    while chart.evaluate(seen) < points + 3 and time.monotonic() < end:
+        tab.page.wait_for_timeout(300)
+    assert chart.evaluate(seen) >= points + 3, "the chart does not grow"
+    assert chart.evaluate("chart => chart.layout.xaxis.range") == zoom, "a refresh has thrown the zoom away"
     expect(tab.page.get_by_text("Time left")).to_be_visible()
     tab.page.reload()
     expect(tab.page.get_by_text("Time left")).to_be_visible()
@@ -77,7 +91,8 @@ def test_two_runs_from_the_first_page_to_generated_text(tab: Tab) -> None:
     # Compare, from the URL, as a colleague would who was sent the link.
     tab.open(f"/runs?runs={first},{second}")
     expect(tab.page.get_by_text("What differs")).to_be_visible()
-    expect(tab.page.locator(".js-plotly-plot")).to_have_count(2)
+    expect(tab.page.locator('iframe[title="ui.plot.frame"]')).to_have_count(2)
+    expect(tab.page.frame_locator('iframe[title="ui.plot.frame"]').last.locator(".js-plotly-plot")).to_be_visible()
     tab.settle(1)
     with tab.page.expect_download() as download:
         tab.button("Weights").first.click()
@@ -153,3 +168,22 @@ def test_an_uploaded_text_can_be_trained_on(tab: Tab) -> None:
     wait_for_steps(tab, 5)
     tab.button("Stop").click()
     expect(tab.page.get_by_text("Time taken")).to_be_visible(timeout=60_000)
+
+
+def test_a_new_run_does_not_change_which_run_is_chosen_for_comparison(tab: Tab) -> None:
+    first = start_training(tab)
+    wait_for_steps(tab, 5)
+    tab.button("Stop").click()
+    expect(tab.page.get_by_text("Time taken")).to_be_visible(timeout=60_000)
+    tab.open(f"/runs?runs={first}")
+    expect(tab.page.get_by_text("Take away")).to_be_visible()
+    other = tab.another()
+    second = start_training(other)
+    assert second != first
+    tab.page.bring_to_front()
+    tab.page.get_by_text("Show all settings").click()
+    tab.settle(3)
+    assert f"runs={first}" in tab.page.url
+    assert second not in tab.page.url
+    other.button("Stop").click()
+    expect(other.page.get_by_text("Time taken")).to_be_visible(timeout=60_000)
