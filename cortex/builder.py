@@ -14,10 +14,10 @@ import cortex.layers
 import cortex.losses
 import cortex.sources  # noqa: F401  the three fill the registry
 from cortex.checks import Issue, Wiring, wiring_issues
+from cortex.config import TrainConfig
 from cortex.graph import Graph, Node
 from cortex.params import AUTO, FROM_VOCABULARY, complete, params_of, problems
 from cortex.registry import KINDS, Kind
-from cortex.train import TrainConfig
 
 TRAINING = params_of(TrainConfig)
 
@@ -100,6 +100,7 @@ def plan(graph: Graph, vocabulary: int | None = None) -> Plan:
     resolver = _Resolver(graph, wiring, vocabulary)
     for node in wiring.order:
         resolver.visit(node)
+    resolver.tie()
     issues = [*wiring.issues, *resolver.issues, *_training_issues(graph)]
     issues.sort(key=lambda issue: issue.follows is not None)
     calls = () if issues else tuple(_lower(graph, resolver.calls))
@@ -142,6 +143,33 @@ class _Resolver:
             self.shapes[node.id] = tuple(self._out(dim, values, bound) for dim in kind.output)
         self.parameters[node.id] = self._count(kind, values, node)
         self.calls.append(Call(node.id, node.kind, values, tuple(self.wiring.inputs[node.id].values())))
+
+    def tie(self) -> None:
+        """Check every layer that shares its weights with another, once all sizes are known, and count them once."""
+        known = {call.node: call for call in self.calls}
+        for call in self.calls:
+            wanted = call.args.get("tie_to")
+            if not wanted:
+                continue
+            node, other = self.graph.node(call.node), known.get(wanted)
+            if other is None or other.kind != "Embedding":
+                if wanted in self._root:
+                    continue  # that node's own fault is told
+                found = f"is {other.kind}" if other else "is no node here"
+                names = [candidate.id for candidate in self.graph.of_kind("Embedding")]
+                hint = f"set it to {' or '.join(names)}, or leave it empty" if names else "leave it empty"
+                self._fault(node, "tie_to", f"tie_to={wanted!r} {found}, expected an Embedding", hint)
+                continue
+            mine = call.args["out_features"], call.args["in_features"]
+            its = other.args["num_embeddings"], other.args["embedding_dim"]
+            if mine != its:
+                sizes = [f"{'V' if rows is None else f'{rows:,}'}×{width:,}" for rows, width in (mine, its)]
+                self._fault(
+                    node, "tie_to", f"tie_to={wanted!r} has weights of {sizes[1]}, this layer needs {sizes[0]}",
+                    "make the sizes equal, or leave tie_to empty",
+                )  # fmt: skip
+            elif self.parameters.get(call.node) is not None:
+                self.parameters[call.node] -= mine[0] * mine[1]
 
     def _check(self, node: Node, kind: Kind, values: Mapping[str, Any], faulty: bool) -> None:
         if kind.check and not faulty:
@@ -295,6 +323,11 @@ class Model(nn.Module):
                 self._losses.append((call.node, call.inputs[0], call.head))
             elif call.node not in heads:
                 self._trunk.append((call.node, call.inputs, kind.cached))
+        for call in calls:
+            if call.args.get("tie_to"):
+                getattr(self, call.node).weight = getattr(self, call.args["tie_to"]).weight
+        # The modules that score tokens: their rows are looked up one by one, which optimizers may treat apart.
+        self.heads = tuple(head or value for _, value, head in self._losses)
         _, value, head = self._losses[0]
         self._logits = (value, head)
 

@@ -13,9 +13,9 @@ from torch import nn
 
 from cortex.builder import Model, build, plan
 from cortex.data import source_node, source_of
+from cortex.device import pick_device
 from cortex.runs import CHECKPOINTS, Run, RunError
 from cortex.tokenizer import Tokenizer
-from cortex.train import pick_device
 
 
 @dataclass(frozen=True)

@@ -281,7 +281,8 @@ class _Told:
 
 def _check_device(graph: Graph) -> None:
     from cortex.builder import train_config
-    from cortex.train import TrainingError, pick_device
+    from cortex.config import TrainingError
+    from cortex.device import pick_device
 
     try:
         pick_device(train_config(graph).device)

@@ -148,7 +148,7 @@ class Text(Param):
 
 
 def params_of(config: type) -> dict[str, Param]:
-    """The settings of a dataclass whose fields carry `help` and `low`, `high` or `options` as metadata.
+    """The settings of a dataclass whose fields carry `help` and, but for texts, `low`, `high` or `options`.
 
     The trainer's file may import nothing of ours, so that it can be printed into an exported script word for word; its
     settings are therefore declared beside it as plain metadata and become Params here.
@@ -161,6 +161,8 @@ def params_of(config: type) -> dict[str, Param]:
             params[field.name] = Choice(options=meta["options"], **common)
         elif type(field.default) is bool:
             params[field.name] = Bool(**common)
+        elif type(field.default) is str:
+            params[field.name] = Text(**common)
         else:
             number = Int if type(field.default) is int else Float
             params[field.name] = number(low=meta["low"], high=meta["high"], **common)

@@ -1,145 +1,345 @@
 """The one trainer: a readable single-process loop that knows neither disk nor screen and reports events to a callback.
 
-Importable alone: standard library, numpy and torch. `model(batch)` returns {loss: (sum in nats, number of tokens)}.
+Importable alone with blocks.py, config.py, device.py and optimize.py. `model(batch)` returns {loss: (sum in nats, number of
+tokens)}. Ranks, checkpoints, requests and range tests are hooks that live elsewhere.
 """
 
 from __future__ import annotations
 
-import dataclasses
+import contextlib
 import math
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-Batch = dict[str, Tensor]
+from cortex.blocks import Batch, Blocks
+from cortex.config import TrainConfig, TrainingError, learning_rate_at, total_steps
+from cortex.device import pick_precision
+from cortex.optimize import MovingAverage, make_optimizer
+
 Event = dict[str, Any]
 
-# Validation is planned to take about this share of the work where eval_every does not say otherwise.
-_VALIDATION_SHARE = 0.05
-_FORWARD_SHARE = 1 / 3  # of a training step's arithmetic: forward 1, backward 2 (Kaplan et al. 2020, section 2.1)
+# A time budget is measured for this long, or for a fifth of the budget where that is less.
+_MEASURE_SECONDS = 60.0
 
 
-def setting(default: Any, help: str, **limits: Any) -> Any:
-    """A field of TrainConfig with its help and its `low` and `high`, or its `options`."""
-    return dataclasses.field(default=default, metadata={"help": help, **limits})
+class OneProcess:
+    """What a training shares with others: nothing, here. Ranks of a larger training put their own in its place."""
+
+    def part(self, batch: Batch) -> Batch:
+        """This process's rows of a batch."""
+        return batch
+
+    def total(self, value: Tensor) -> Tensor:
+        """The sum of a value over all processes."""
+        return value
+
+    def agree(self, word: str) -> str:
+        """What the first process says."""
+        return word
 
 
-@dataclass(frozen=True)
-class TrainConfig:
-    """How a model is trained; what belongs to the whole run and not to a node."""
-
-    optimizer: str = setting(
-        "Adam",
-        "Adam (Kingma & Ba 2015), or AdamW, whose weight decay is apart from the gradient.",
-        options=("Adam", "AdamW"),
-    )
-    lr: float = setting(0.001, "Learning rate: the size of a step, at its highest.", low=1e-8, high=10.0)
-    schedule: str = setting(
-        "constant",
-        "How the learning rate goes after warm-up: stays, or falls to 0 along a line or a cosine.",
-        options=("constant", "linear", "cosine"),
-    )
-    warmup_steps: int = setting(0, "Steps over which the learning rate grows from 0.", low=0, high=1_000_000)
-    weight_decay: float = setting(
-        0.0, "Pull of every weight towards 0; with Adam it is added to the gradient.", low=0.0, high=10.0
-    )
-    clip_norm: float = setting(
-        0.0, "Largest norm of the gradient; a longer one is scaled down to it. 0 clips nothing.", low=0.0, high=1000.0
-    )
-    epochs: int = setting(20, "Times the training text is read. Without effect when steps is set.", low=1, high=100_000)
-    steps: int = setting(0, "Length of the run in steps; 0 takes the length from epochs.", low=0, high=100_000_000)
-    eval_every: int = setting(
-        0,
-        "Steps between validations; 0 picks it so that they take about a twentieth of the work.",
-        low=0,
-        high=100_000_000,
-    )
-    log_every: int = setting(10, "Steps over which a point of the training curve is averaged.", low=1, high=100_000)
-    seed: int = setting(1, "Fixes first weights, order of the text and dropout.", low=0, high=2**31 - 1)
-    device: str = setting(
-        "auto", "auto takes CUDA or MPS where there is one, else the CPU.", options=("auto", "cpu", "cuda", "mps")
-    )
-
-
-class TrainingError(RuntimeError):
-    """Training cannot go on; the message says at which step, why and what to try."""
-
-
-class Blocks:
-    """Batches cut from one array of tokens, every block of `seq_len` once an epoch in an order drawn from (seed, epoch).
+class Trainer:
+    """A training that can be left and taken up again between any two steps.
 
     Args:
-        tokens: (1 + N,) ids of any integer type; the first only precedes the text. The N // seq_len whole blocks are read.
+        model: trained in place; its parameters say on which device.
+        validate: mean loss over the validation split, in nats per token; the model is in eval mode when it is called. It
+            may raise InterruptedError when training is to stop and an earlier validation has been reported.
+        on_event: called with `train` events (mean loss since the last one), `validation` events (with `best` true the
+            weights of that moment are the best so far), one `horizon` where a time budget shortens the run, and one `end`.
+        between: called before each step; a word that it returns ("stopped", "paused") ends the training with it.
+        max_steps: cuts off early and changes nothing else.
+        forward: what computes `model(batch)`, where that is wrapped or compiled.
+        rate: learning rate of a step; `learning_rate_at` where it is not given.
     """
 
-    def __init__(self, tokens: np.ndarray, seq_len: int, batch_size: int, seed: int) -> None:
-        self.tokens, self.seq_len, self.batch_size, self.seed = tokens, seq_len, batch_size, seed
-        self.blocks = (len(tokens) - 1) // seq_len
-        if self.blocks < 1:
-            raise TrainingError(f"the training text has {len(tokens) - 1:,} tokens, less than seq_len={seq_len}")
-        self.steps_per_epoch = math.ceil(self.blocks / batch_size)
-        self._order: tuple[int, np.ndarray] = (-1, np.empty(0, np.int64))
+    def __init__(
+        self,
+        model: nn.Module,
+        blocks: Blocks,
+        config: TrainConfig,
+        *,
+        validate: Callable[[], float],
+        on_event: Callable[[Event], None],
+        eval_every: int,
+        between: Callable[[Trainer], str] = lambda trainer: "",
+        max_steps: int | None = None,
+        forward: Callable[[Batch], dict[str, tuple[Tensor, Any]]] | None = None,
+        processes: OneProcess | None = None,
+        rate: Callable[[int, TrainConfig, int], float] = learning_rate_at,
+    ) -> None:
+        self.model, self.blocks, self.config = model, blocks, config
+        self.step, self.tokens, self.seconds = 0, 0, 0.0
+        self.best, self.validated, self.worse = math.inf, 0, 0
+        self._validate, self._on_event, self._eval_every, self._between = validate, on_event, eval_every, between
+        self._max_steps, self._forward, self._rate = max_steps, forward or model, rate
+        self._processes = processes or OneProcess()
+        self._device = next(model.parameters()).device
+        self._optimizer = make_optimizer(model, config)
+        self._average = MovingAverage(model, config.ema) if config.ema else None
+        self._weights: dict[str, float] = getattr(model, "loss_weights", {})
+        self._losses: list[Tensor] = []  # of the steps since the last point of the curve
+        self._lowest = math.inf  # point of the curve so far
+        self._fit = config.max_minutes > 0  # whether the length has still to be fitted to the time budget
+        precision = pick_precision(config.precision, self._device)
+        self._autocast = (
+            torch.autocast(self._device.type, dtype=precision) if precision != torch.float32 else contextlib.nullcontext()
+        )
 
-    def batch(self, step: int) -> Batch:
-        """Batch number `step`, from 0: `inputs` and `targets`, each (B, T) int64; the last of an epoch may be smaller."""
-        epoch, index = divmod(step, self.steps_per_epoch)
-        starts = self._epoch(epoch)[index * self.batch_size : (index + 1) * self.batch_size] * self.seq_len  # (B,)
-        rows = self.tokens[starts[:, None] + np.arange(self.seq_len + 1)].astype(np.int64)  # (B, T + 1)
-        rows = torch.from_numpy(rows)
-        return {"inputs": rows[:, :-1].contiguous(), "targets": rows[:, 1:].contiguous()}
+    @property
+    def steps(self) -> int:
+        """Length of the run and horizon of its schedule."""
+        return total_steps(self.config, self.blocks.steps_per_epoch)
 
-    def _epoch(self, epoch: int) -> np.ndarray:
-        if self._order[0] != epoch:
-            self._order = epoch, np.random.default_rng((self.seed, epoch)).permutation(self.blocks)
-        return self._order[1]
+    @property
+    def last_step(self) -> int:
+        """The step at which the run ends, where nothing ends it before."""
+        return min(self.steps, self._max_steps or self.steps)
 
+    def run(self) -> str:
+        """Train to the end; "finished", or the word of `between`, comes out.
 
-def total_steps(config: TrainConfig, steps_per_epoch: int) -> int:
-    """Length of the run and horizon of the schedule, in steps."""
-    return config.steps or config.epochs * steps_per_epoch
+        Raises:
+            TrainingError: the loss is no longer a number, or rises for good.
+        """
+        self._mark, self._tokens_marked = time.perf_counter(), self.tokens
+        self._began = self._mark - self.seconds
+        self.model.train()
+        outcome = "finished"
+        while self.step < self.last_step and not self._given_up():
+            word = self._processes.agree(self._between(self))
+            if word:
+                outcome = word
+                break
+            lr, norm = self._step()
+            if norm is not None:
+                self._point(lr, norm)
+            if self._fit and self._processes.agree("fit" if self._elapsed() > self._measure_seconds() else ""):
+                self._fit_to_budget()
+            if self.step % self._eval_every == 0 or self.step == self.last_step:
+                self._check()
+        if not self.validated and outcome != "paused":
+            self._check()
+        why = f"no better validation in {self.config.patience} of them" if self._given_up() else None
+        end = {"event": "end", "state": outcome, "step": self.step, "tokens": self.tokens, "elapsed": self._elapsed()}
+        self._on_event(end | ({"why": why} if why else {}))
+        return outcome
 
+    # One step
 
-def eval_interval(config: TrainConfig, validation_tokens: int, tokens_per_step: int) -> int:
-    """Steps between validations."""
-    if config.eval_every:
-        return config.eval_every
-    return max(50, math.ceil(validation_tokens * _FORWARD_SHARE / (_VALIDATION_SHARE * tokens_per_step)))
+    def _step(self) -> tuple[float, Tensor | None]:
+        """The learning rate of the step that was made and, where a point of the curve is due, the gradient's norm."""
+        lr = self._rate(self.step, self.config, self.steps)
+        self._optimizer.set_lr(lr)
+        self._optimizer.zero_grad()
+        batch = self.blocks.batch(self.step)
+        self._losses.append(self._backward(batch))
+        self.step += 1
+        self.tokens += batch["targets"].numel()
+        norm = None
+        if self.config.clip_norm or self._logging():
+            norm = torch.nn.utils.get_total_norm([p.grad for p in self.model.parameters() if p.grad is not None])
+            if self.config.clip_norm:
+                torch.nn.utils.clip_grads_with_norm_(self.model.parameters(), self.config.clip_norm, norm)
+        self._optimizer.step()
+        if self._average:
+            self._average.update()
+        return lr, norm if self._logging() else None
 
+    def _backward(self, batch: Batch) -> Tensor:
+        """Add the gradient of the batch's mean loss; the mean of the first loss, unweighted, comes out.
 
-def learning_rate_at(step: int, config: TrainConfig, steps: int) -> float:
-    """Learning rate of optimizer step `step`, counted from 0, in a run of `steps`.
+        What is told is in nats per token, before the loss's weight, as evaluation has it.
+        """
+        whole = batch["targets"].numel()
+        told: Tensor | None = None
+        pieces = list(self._pieces(self._processes.part(batch)))
+        for number, piece in enumerate(pieces):
+            share = piece["targets"].numel() / whole
+            piece = {name: tensor.to(self._device, non_blocking=True) for name, tensor in piece.items()}
+            with self._autocast:
+                losses = self._forward(piece)
+            means = {name: total / count for name, (total, count) in losses.items()}
+            loss = sum(self._weights.get(name, 1.0) * mean for name, mean in means.items())
+            # Ranks: gradients are averaged over the processes, whose shares of the whole batch add up to 1.
+            with self._no_sync(number < len(pieces) - 1):
+                (loss if share == 1 else loss * (share * getattr(self._processes, "world", 1))).backward()
+            first = next(iter(means.values())).detach()
+            first = first if share == 1 else first * share
+            told = first if told is None else told + first
+        return self._processes.total(told)
 
-    Linear warm-up, then constant, linear to 0, or cosine to 0 (Loshchilov & Hutter 2017, eq. 5, without restarts).
-    """
-    if step < config.warmup_steps:
-        return config.lr * (step + 1) / config.warmup_steps
-    done = min(1.0, (step - config.warmup_steps) / max(1, steps - config.warmup_steps))
-    if config.schedule == "linear":
-        return config.lr * (1 - done)
-    if config.schedule == "cosine":
-        return config.lr * 0.5 * (1 + math.cos(math.pi * done))
-    return config.lr
+    def _pieces(self, batch: Batch) -> Iterator[Batch]:
+        rows = batch["targets"].size(0)
+        size = -(-rows // self.config.accumulate)
+        for start in range(0, rows, size):
+            yield {name: tensor[start : start + size] for name, tensor in batch.items()}
 
+    def _no_sync(self, wanted: bool) -> contextlib.AbstractContextManager[None]:
+        return self._forward.no_sync() if wanted and hasattr(self._forward, "no_sync") else contextlib.nullcontext()
 
-def make_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
-    """The optimizer of `config` over all of the model's parameters, in torch's fused form."""
-    kind = {"Adam": torch.optim.Adam, "AdamW": torch.optim.AdamW}[config.optimizer]
-    return kind(model.parameters(), lr=config.lr, weight_decay=config.weight_decay, fused=True)
+    def _logging(self) -> bool:
+        return self.step == 1 or self.step % self.config.log_every == 0 or self.step == self.last_step
 
+    # What is told
 
-def pick_device(wanted: str) -> torch.device:
-    """The device named, or the best there is for "auto"; TrainingError when the one named is not there."""
-    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    if wanted == "auto":
-        return torch.device(next(name for name, available in there.items() if available))
-    if not there[wanted]:
-        raise TrainingError(f"training.device={wanted}: this machine has none; set it to auto or cpu")
-    return torch.device(wanted)
+    def _point(self, lr: float, norm: Tensor) -> None:
+        losses = torch.stack(self._losses)
+        mean = losses.mean().item()
+        if not math.isfinite(mean):
+            bad = int(losses.isfinite().logical_not().nonzero()[0])
+            raise TrainingError(_not_finite("loss", losses[bad].item(), self.step - len(losses) + 1 + bad, self.config))
+        if self.config.max_rise and mean > self._lowest + self.config.max_rise:
+            raise TrainingError(
+                f"the training loss rose to {mean:.3f} at step {self.step:,} from {self._lowest:.3f}, more than "
+                f"max_rise={self.config.max_rise:g}; {_advice(self.config)}"
+            )
+        self._lowest = min(self._lowest, mean)
+        now = time.perf_counter()
+        self._on_event(
+            {
+                "event": "train",
+                "step": self.step,
+                "epoch": self.step / self.blocks.steps_per_epoch,
+                "tokens": self.tokens,
+                "loss": mean,
+                "lr": lr,
+                "grad_norm": norm.item(),
+                "tokens_per_second": (self.tokens - self._tokens_marked) / max(1e-9, now - self._mark),
+                "elapsed": self._elapsed(),
+            }
+        )
+        self._losses = []
+        self._mark, self._tokens_marked = time.perf_counter(), self.tokens
+
+    def _check(self) -> None:
+        pause = time.perf_counter()
+        self.model.eval()
+        try:
+            with self.judged():
+                loss = self._validate()
+        except InterruptedError:  # asked to stop meanwhile; the loop sees that itself
+            return
+        finally:
+            self.model.train()
+        if not math.isfinite(loss):
+            raise TrainingError(_not_finite("validation loss", loss, self.step, self.config))
+        improved, self.validated = loss < self.best, self.step
+        self.best, self.worse = min(self.best, loss), 0 if improved else self.worse + 1
+        self._on_event(
+            {
+                "event": "validation",
+                "step": self.step,
+                "tokens": self.tokens,
+                "loss": loss,
+                "best": improved,
+                "elapsed": self._elapsed(),
+            }
+        )
+        self._mark += time.perf_counter() - pause
+
+    def _given_up(self) -> bool:
+        return bool(self.config.patience) and self.worse >= self.config.patience
+
+    def _elapsed(self) -> float:
+        self.seconds = time.perf_counter() - self._began
+        return self.seconds
+
+    # The time budget
+
+    def _measure_seconds(self) -> float:
+        return min(_MEASURE_SECONDS, 60 * self.config.max_minutes / 5)
+
+    def _fit_to_budget(self) -> None:
+        """Shorten the run so that it ends when the budget does; the learning rate falls from here on, where it falls."""
+        per_step = self._elapsed() / self.step
+        before = time.perf_counter()
+        self._check()  # measures what a validation takes
+        check = time.perf_counter() - before
+        left = 60 * self.config.max_minutes - self._elapsed() - check  # the last validation
+        fitting = self.step + max(1, int(left / (per_step + check / self._eval_every)))
+        fitting = int(self._processes.agree(str(fitting)))
+        self._fit = False
+        if fitting < self.steps:
+            hold = {"hold_steps": self.step} if self.config.schedule in ("linear", "cosine") else {}
+            self.config = replace(self.config, steps=fitting, **hold)
+        self._on_event(
+            {
+                "event": "horizon",
+                "step": self.step,
+                "steps": self.steps,
+                "last_step": self.last_step,
+                "hold_steps": self.config.hold_steps,
+                "seconds_per_step": per_step,
+            }
+        )
+
+    # Leaving and taking up again
+
+    @contextmanager
+    def judged(self) -> Iterator[None]:
+        """While this lasts, the model holds the weights that are validated and saved: the moving average where there is one."""
+        with self._average.in_place() if self._average else contextlib.nullcontext():
+            yield
+
+    def finite(self) -> bool:
+        """Whether every parameter is a number, so that a checkpoint of this moment is one to go back to."""
+        return all(bool(parameter.isfinite().all()) for parameter in self.model.parameters())
+
+    def state(self) -> dict[str, Any]:
+        """All that decides how the training goes on, but for the model's own parameters, which are in it only where the
+        weights that are saved are an average. Tensors and plain values."""
+        state = {
+            "step": self.step,
+            "tokens": self.tokens,
+            "seconds": self.seconds,
+            "best": self.best,
+            "validated": self.validated,
+            "worse": self.worse,
+            "lowest": self._lowest,
+            "losses": [loss.detach().cpu() for loss in self._losses],
+            "fit": self._fit,
+            "fitted": {"steps": self.config.steps, "hold_steps": self.config.hold_steps},
+            "optimizer": self._optimizer.state_dict(),
+            "random": torch.get_rng_state(),
+        }
+        if self._device.type == "cuda":
+            state["random_cuda"] = torch.cuda.get_rng_state(self._device)
+        if self._average:
+            state["average"] = self._average.state_dict()
+            state["parameters"] = {name: parameter.detach() for name, parameter in self.model.named_parameters()}
+        return state
+
+    def load_state(self, state: dict[str, Any], *, same_length: bool = True) -> None:
+        """Go on from `state`, the model having been given the weights that were saved with it.
+
+        Args:
+            same_length: keep the horizon that a time budget was fitted to; False for a run that is made longer.
+        """
+        for name in ("step", "tokens", "seconds", "best", "validated", "worse"):
+            setattr(self, name, state[name])
+        self._lowest = state["lowest"]
+        self._losses = [loss.to(self._device) for loss in state["losses"]]
+        if same_length:
+            self._fit = state["fit"]
+            self.config = replace(self.config, **state["fitted"])
+        else:
+            self._fit, self.worse = False, 0
+        self._optimizer.load_state_dict(state["optimizer"])
+        torch.set_rng_state(state["random"])
+        if self._device.type == "cuda":
+            torch.cuda.set_rng_state(state["random_cuda"], self._device)
+        if self._average:
+            self._average.load_state_dict(state["average"])
+            with torch.no_grad():
+                for name, parameter in self.model.named_parameters():
+                    parameter.copy_(state["parameters"][name])
 
 
 def train(
@@ -153,111 +353,23 @@ def train(
     should_stop: Callable[[], bool] = lambda: False,
     max_steps: int | None = None,
 ) -> str:
-    """Train `model` in place and report events; "finished" or "stopped" comes out.
-
-    Args:
-        validate: mean loss over the validation split, in nats per token; the model is in eval mode when it is called. It
-            may raise InterruptedError when training is to stop and an earlier validation has been reported.
-        on_event: called with `train` events (mean loss since the last one), `validation` events (with `best` true the
-            weights of that moment are the best so far) and one `end`.
-        max_steps: cuts off early and changes nothing else.
-
-    Raises:
-        TrainingError: the loss is no longer a number.
-    """
-    device = next(model.parameters()).device
-    weights: dict[str, float] = getattr(model, "loss_weights", {})
-    optimizer = make_optimizer(model, config)
-    steps = total_steps(config, blocks.steps_per_epoch)
-    last = min(steps, max_steps or steps)
-    best, tokens, validated = math.inf, 0, 0
-    started = mark = time.perf_counter()
-    since_mark = 0
-    sums = torch.zeros((), device=device)
-    summed = 0
-
-    def check(step: int) -> None:
-        nonlocal best, validated
-        model.eval()
-        try:
-            loss = validate()
-        except InterruptedError:  # asked to stop meanwhile; the loop sees that itself
-            return
-        finally:
-            model.train()
-        if not math.isfinite(loss):
-            raise TrainingError(_not_finite("validation loss", loss, step, config))
-        improved, validated = loss < best, step
-        best = min(best, loss)
-        now = time.perf_counter()
-        on_event(
-            {
-                "event": "validation",
-                "step": step,
-                "tokens": tokens,
-                "loss": loss,
-                "best": improved,
-                "elapsed": now - started,
-            }
-        )
-
-    model.train()
-    step, outcome = 0, "finished"
-    while step < last:
-        if should_stop():
-            outcome = "stopped"
-            break
-        lr = learning_rate_at(step, config, steps)
-        for group in optimizer.param_groups:
-            group["lr"] = lr
-        batch = {name: tensor.to(device) for name, tensor in blocks.batch(step).items()}
-        losses = model(batch)
-        means = {name: total / count for name, (total, count) in losses.items()}
-        loss = sum(weights.get(name, 1.0) * mean for name, mean in means.items())
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        step += 1
-        logging = step == 1 or step % config.log_every == 0 or step == last
-        norm = None
-        if config.clip_norm or logging:
-            gradients = [p.grad for p in model.parameters() if p.grad is not None]
-            norm = torch.nn.utils.get_total_norm(gradients)
-            if config.clip_norm:
-                torch.nn.utils.clip_grads_with_norm_(model.parameters(), config.clip_norm, norm)
-        optimizer.step()
-        tokens += batch["targets"].numel()
-        since_mark += batch["targets"].numel()
-        # What is told is the first loss unweighted, in nats per token, as evaluation has it.
-        sums, summed = sums + next(iter(means.values())).detach(), summed + 1
-
-        if logging:
-            mean = sums.item() / summed
-            if not math.isfinite(mean):
-                raise TrainingError(_not_finite("loss", mean, step, config))
-            now = time.perf_counter()
-            on_event(
-                {
-                    "event": "train",
-                    "step": step,
-                    "epoch": step / blocks.steps_per_epoch,
-                    "tokens": tokens,
-                    "loss": mean,
-                    "lr": lr,
-                    "grad_norm": norm.item(),
-                    "tokens_per_second": since_mark / (now - mark),
-                    "elapsed": now - started,
-                }
-            )
-            sums, summed, since_mark, mark = torch.zeros_like(sums), 0, 0, time.perf_counter()
-        if step % eval_every == 0 or step == last:
-            pause = time.perf_counter()
-            check(step)
-            mark += time.perf_counter() - pause
-    if not validated:
-        check(step)
-    on_event({"event": "end", "state": outcome, "step": step, "tokens": tokens, "elapsed": time.perf_counter() - started})
-    return outcome
+    """Train `model` in place from the first step on and report events; "finished" or "stopped" comes out. See Trainer."""
+    return Trainer(
+        model,
+        blocks,
+        config,
+        validate=validate,
+        on_event=on_event,
+        eval_every=eval_every,
+        between=lambda trainer: "stopped" if should_stop() else "",
+        max_steps=max_steps,
+    ).run()
 
 
 def _not_finite(what: str, value: float, step: int, config: TrainConfig) -> str:
-    return f"{what} is {value} at step {step:,}; try a lower lr than {config.lr:g}, clip_norm=1, or more warmup_steps"
+    return f"{what} is {value} at step {step:,}; {_advice(config)}"
+
+
+def _advice(config: TrainConfig) -> str:
+    clip = "" if config.clip_norm else ", clip_norm=1"
+    return f"try a lower lr than {config.lr:g}{clip}, or more warmup_steps than {config.warmup_steps:,}"

@@ -148,7 +148,7 @@ def test_training_settings_left_out_have_their_defaults(graph: Graph) -> None:
         ("lr", True, "True is not a number"),
         ("lr", 10**400, "is not a number"),
         ("epochs", 1.5, "1.5 is not a whole number"),
-        ("optimizer", "SGD", "one of Adam, AdamW"),
+        ("optimizer", "Lion", "one of Adam, AdamW"),
         ("learning_rate", 1, "is not a setting here; expected one of optimizer, lr"),
     ],
     ids=["zero", "text", "true", "huge", "fraction", "option", "unknown"],

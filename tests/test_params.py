@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from cortex.config import TrainConfig
 from cortex.params import AUTO, Bool, Choice, Float, Int, Param, Text, complete, params_of, problems
-from cortex.train import TrainConfig
 
 WHOLE = Int(default=4, low=1, high=1_000_000, help="A number.")
 AUTOMATIC = Int(default=AUTO, low=1, high=8, auto="the width of what is connected", help="A width.")

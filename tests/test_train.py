@@ -11,21 +11,14 @@ import torch
 from conftest import MakeGraph
 from torch import Tensor, nn
 
+from cortex.blocks import Blocks
 from cortex.builder import build, plan, train_config
+from cortex.config import TrainConfig, TrainingError, eval_interval, learning_rate_at, total_steps
 from cortex.data import Prepared, source_of
+from cortex.device import pick_device
 from cortex.evaluate import evaluate
-from cortex.train import (
-    Blocks,
-    Event,
-    TrainConfig,
-    TrainingError,
-    eval_interval,
-    learning_rate_at,
-    make_optimizer,
-    pick_device,
-    total_steps,
-    train,
-)
+from cortex.optimize import make_optimizer
+from cortex.train import Event, train
 
 
 class Table(nn.Module):
@@ -298,8 +291,9 @@ def test_a_gradient_longer_than_clip_norm_is_scaled_down_to_it() -> None:
 @pytest.mark.parametrize("name", ["Adam", "AdamW"])
 def test_the_optimizer_is_torchs_own_with_the_settings(name: str) -> None:
     optimizer = make_optimizer(Table(), TrainConfig(optimizer=name, lr=0.3, weight_decay=0.2))
-    assert type(optimizer) is getattr(torch.optim, name)
-    assert optimizer.defaults["lr"] == 0.3 and optimizer.defaults["weight_decay"] == 0.2
+    (part,) = optimizer.parts
+    assert type(part) is getattr(torch.optim, name)
+    assert part.defaults["lr"] == 0.3 and part.param_groups[0]["weight_decay"] == 0.2
 
 
 def test_a_device_that_is_not_there_is_said() -> None:

@@ -14,11 +14,11 @@ import streamlit as st
 from cortex import data, units
 from cortex.builder import Plan, plan, train_config
 from cortex.checks import Issue
+from cortex.config import total_steps
 from cortex.corpus import CorpusError
 from cortex.graph import Graph, Node, to_json
 from cortex.places import Places, write_atomically
 from cortex.runs import ACTIVE, Run, create_run, list_runs, process_started
-from cortex.train import total_steps
 from ui import reading, session
 from ui.plain import plain
 
