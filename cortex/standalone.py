@@ -1,0 +1,219 @@
+"""What an exported script does when it is started: train, keep or load weights, say the validation loss, write text on.
+
+The exporter prints this module beside the model. Importable alone with those that it imports.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from cortex.blocks import Blocks
+from cortex.config import TrainConfig, TrainingError, eval_interval
+from cortex.corpus import CorpusError
+from cortex.device import pick_compile, pick_device
+from cortex.encode import TextSource, learn_tokenizer, split_ids
+from cortex.evaluate import evaluate, perplexity
+from cortex.generate import generate
+from cortex.places import json_line
+from cortex.tokenizer import Tokenizer
+from cortex.train import Event, Trainer
+
+
+def main(
+    make_model: Callable[[int], nn.Module],
+    source: TextSource,
+    config: TrainConfig,
+    *,
+    threads: int | None = None,
+    max_steps: int | None = None,
+    weights: str | None = None,
+    argv: list[str] | None = None,
+) -> int:
+    """Do what the command line asks; its exit status comes out.
+
+    Args:
+        make_model: gives the model for a vocabulary of so many tokens.
+        threads: of the CPU; torch's own choice when None. Equal losses, bit for bit, need equal threads.
+        max_steps: where training ends early, unless the command line says otherwise.
+        weights: file of `--weights` without a value, from the folder of the script.
+    """
+    arguments = _arguments(source, max_steps, weights, argv)
+    try:
+        if threads:
+            torch.set_num_threads(threads)
+        if arguments.data:
+            source.path = arguments.data
+        _work(make_model, source, config, arguments)
+    except BrokenPipeError:  # the reader, `head` for one, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (CorpusError, TrainingError, OSError, ModuleNotFoundError, UserError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+class UserError(ValueError):
+    """A mistake of the user's; its text is the line that they read."""
+
+
+def _arguments(source: TextSource, max_steps: int | None, weights: str | None, argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Train the model as configured below; options do something else.")
+    parser.set_defaults(data=None)
+    if hasattr(source, "path"):
+        parser.add_argument("--data", metavar="PATH", help=f"the text, instead of {source.path!a}".replace("%", "%%"))
+    whole = "to the end" if max_steps is None else f"{max_steps}, as in the run"
+    parser.add_argument("--steps", type=int, metavar="N", help=f"end after N steps; changes nothing else (default: {whole})")
+    parser.add_argument("--log-every", type=int, metavar="N", help="steps over which a training loss is averaged")
+    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    parser.add_argument("--save", metavar="FILE", help="keep the best weights in this safetensors file")
+    beside = Path(sys.argv[0]).resolve().parent / weights if weights else None
+    parser.add_argument(
+        "--weights",
+        metavar="FILE",
+        nargs="?" if weights else None,
+        const=beside,
+        help="load weights instead of training, and say their validation loss"
+        + (f" (without FILE: {weights!a} beside this script)".replace("%", "%%") if weights else ""),
+    )
+    parser.add_argument("--prompt", metavar="TEXT", help="write on from this text")
+    parser.add_argument("--max-tokens", type=int, default=100, metavar="N", help="length of what is written")
+    parser.add_argument("--temperature", type=float, default=0.8, metavar="T", help="0 takes the likeliest token each time")
+    arguments = parser.parse_args(argv)
+    if any(number is not None and number < 1 for number in (arguments.steps, arguments.log_every, arguments.max_tokens)):
+        parser.error("--steps, --log-every and --max-tokens: expected a whole number from 1 on")
+    if arguments.weights and (arguments.steps or arguments.log_every or arguments.save):
+        parser.error("--weights takes the place of training; --steps, --log-every and --save have no effect with it")
+    arguments.steps = arguments.steps or max_steps
+    return arguments
+
+
+def _work(
+    make_model: Callable[[int], nn.Module], source: TextSource, config: TrainConfig, arguments: argparse.Namespace
+) -> None:
+    if arguments.log_every:
+        config = replace(config, log_every=arguments.log_every)
+    device = pick_device(config.device)
+    tokenizer = learn_tokenizer(source, source.lines("train"))
+    torch.manual_seed(config.seed)
+    model = make_model(tokenizer.vocab_size).to(device)
+    if arguments.weights:
+        _load(model, arguments.weights)
+        loss = evaluate(model.eval(), split_ids(source, "validation", tokenizer), source.seq_len).loss
+        _tell({"event": "weights", "loss": loss, "perplexity": perplexity(loss)}, arguments.json)
+        if arguments.prompt is not None:
+            _write_on(model, tokenizer, source.seq_len, arguments)
+        return
+    trainer = _train(model, source, config, tokenizer, arguments)
+    if arguments.prompt is not None:
+        with trainer.judged():
+            _write_on(model, tokenizer, source.seq_len, arguments)
+
+
+def _train(
+    model: nn.Module, source: TextSource, config: TrainConfig, tokenizer: Tokenizer, arguments: argparse.Namespace
+) -> Trainer:
+    validation = split_ids(source, "validation", tokenizer)
+    blocks = Blocks(split_ids(source, "train", tokenizer), source.seq_len, source.batch_size * config.accumulate, config.seed)
+    keep = _keeper(model, Path(arguments.save)) if arguments.save else None
+
+    def on_event(event: Event) -> None:
+        if keep and event["event"] == "validation" and event["best"]:
+            with trainer.judged():
+                keep(event["step"])
+        _tell(event, arguments.json)
+
+    trainer = Trainer(
+        model,
+        blocks,
+        config,
+        validate=lambda: evaluate(model, validation, source.seq_len).loss,
+        on_event=on_event,
+        eval_every=eval_interval(config, len(validation) - 1, source.batch_size * config.accumulate * source.seq_len),
+        max_steps=arguments.steps,
+        forward=torch.compile(model) if pick_compile(config.compile, next(model.parameters()).device) else None,
+    )
+    trainer.run()
+    return trainer
+
+
+def _keeper(model: nn.Module, path: Path) -> Callable[[int], None]:
+    """What writes the weights, whole or not at all; what can be wrong is told before the training, not after it."""
+    import safetensors
+    import safetensors.torch
+
+    if not path.parent.is_dir():
+        raise UserError(f"{path}: there is no such folder; make it first")
+
+    def keep(step: int) -> None:
+        temporary = path.with_name(path.name + ".tmp")
+        try:
+            safetensors.torch.save_model(model, str(temporary), metadata={"step": str(step)})
+            os.replace(temporary, path)
+        except (safetensors.SafetensorError, OSError) as error:
+            temporary.unlink(missing_ok=True)
+            raise UserError(f"{path}: cannot be written: {error}") from None
+
+    return keep
+
+
+def _load(model: nn.Module, file: str | Path) -> None:
+    import safetensors
+    import safetensors.torch
+
+    if not os.path.isfile(file):
+        raise UserError(f"{file}: there is no such file; name the weights: --weights FILE")
+    try:
+        safetensors.torch.load_model(model, str(file))
+    except (safetensors.SafetensorError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise UserError(f"{file}: does not fit this model, or the text is another one, or it is damaged: {reason}") from None
+
+
+def _write_on(model: nn.Module, tokenizer: Tokenizer, seq_len: int, arguments: argparse.Namespace) -> None:
+    unknown = tokenizer.unknown(arguments.prompt)
+    if unknown:
+        print(f"not in the vocabulary, read as <unk>: {', '.join(unknown)}", file=sys.stderr)
+    prompt = tokenizer.encode(arguments.prompt) or [tokenizer.eos]
+    tokens = generate(
+        model,
+        list(prompt),
+        context=seq_len,
+        vocab_size=tokenizer.vocab_size,
+        max_tokens=arguments.max_tokens,
+        temperature=arguments.temperature,
+    )
+    written = tokenizer.decode([*prompt, *tokens]).removeprefix(tokenizer.decode(prompt))
+    if arguments.json:
+        print(json_line({"prompt": arguments.prompt, "text": written, "unknown": unknown}), flush=True)
+    else:
+        print(arguments.prompt + written, flush=True)
+
+
+def _tell(event: Event, as_json: bool) -> None:
+    print(json_line(event) if as_json else _line(event), flush=True)
+
+
+def _line(event: dict[str, Any]) -> str:
+    """An event in words; losses with all their digits, so that two trainings can be compared."""
+    if event["event"] == "train":
+        return f"step {event['step']}: training loss {event['loss']!r}, {event['tokens_per_second']:,.0f} tokens/s"
+    if event["event"] == "validation":
+        loss, best = event["loss"], ", best so far" if event["best"] else ""
+        return f"step {event['step']}: validation loss {loss!r}, perplexity {perplexity(loss):.4f}{best}"
+    if event["event"] == "weights":
+        return f"validation loss {event['loss']!r}, perplexity {event['perplexity']!r}"
+    if event["event"] == "end":
+        return f"{event['state']} after {event['step']} steps, {event['tokens']:,} tokens, {event['elapsed']:.1f} s"
+    return ", ".join(f"{name} {value}" for name, value in event.items())
