@@ -6,6 +6,7 @@ import ast
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 
@@ -21,7 +22,6 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Write]:
     folder = tmp_path / "made"
     folder.mkdir()
     (folder / "__init__.py").write_text("")
-    (folder / "registry.py").write_text("def register(**rules):\n    return lambda cls: cls\n")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(module, "PACKAGE", "made")
     monkeypatch.setattr(module, "_DECLARES", "made.registry")
@@ -29,7 +29,7 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Write]:
 
     def make(**texts: str) -> None:
         for name, text in texts.items():
-            (folder / f"{name}.py").write_text(text)
+            (folder / f"{name}.py").write_text(dedent(text).lstrip("\n"))
 
     yield make
     module.read_module.cache_clear()
@@ -37,76 +37,140 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Write]:
         del sys.modules[name]
 
 
-def texts(*roots: tuple[str, str]) -> str:
+def text_of(*roots: tuple[str, str]) -> str:
     return "\n\n\n".join(part_text(found) for _, found in gather(roots).parts)
 
 
 def test_what_a_definition_uses_comes_with_it_and_nothing_else(write: Write) -> None:
     write(
-        one=(
-            '"""One."""\nimport math\nimport os\nfrom made.two import helper, unused\n\n'
-            "# Why 3.\nLIMIT = 3\nOTHER = 4\n\n\n"
-            "def wanted(x: int = LIMIT) -> float:\n    return helper(math.sqrt(x))  # as it stands\n\n\n"
-            "def left_out():\n    return os.getcwd(), OTHER, unused\n"
-        ),
-        two='"""Two. More."""\nimport json\n\n\ndef helper(x):\n    return inner(x)\n\n\ndef unused():\n    return json\n\n\ndef inner(x):\n    return x\n',
+        one='''
+            """One. Importable alone: made.two."""
+            import math
+            import os
+            from made.two import helper, unused
+
+            # Why 3.
+            LIMIT = 3
+            OTHER = 4
+
+            def wanted(x: int = LIMIT) -> float:
+                return helper(math.sqrt(x))  # as it stands
+
+            def left_out():
+                return os.getcwd(), OTHER, unused
+        ''',
+        two='''
+            """Two is below. It helps.
+
+            At length."""
+            import json
+
+            def helper(x):
+                return inner(x)
+
+            def unused():
+                return json
+
+            def inner(x):
+                return x
+        ''',
     )
     found = gather([("made.one", "wanted")])
-    assert [part.name for part, _ in found.parts] == ["made.two", "made.one"]
+    assert [(part.name, part.title) for part, _ in found.parts] == [
+        ("made.two", "Two is below. It helps."),
+        ("made.one", "One."),
+    ]
     assert found.imports == {Import("math")} and found.packages == set()
     assert part_text(found.parts[0][1]) == "def helper(x):\n    return inner(x)\n\n\ndef inner(x):\n    return x"
-    assert part_text(found.parts[1][1]).startswith("# Why 3.\nLIMIT = 3\n\n\ndef wanted(x: int = LIMIT)")
+    assert part_text(found.parts[1][1]) == (
+        "# Why 3.\nLIMIT = 3\n\n\ndef wanted(x: int = LIMIT) -> float:\n    return helper(math.sqrt(x))  # as it stands"
+    )
     assert found.names == {"math", "helper", "inner", "LIMIT", "wanted"}
 
 
 def test_declarations_are_dropped_and_other_decorators_stay(write: Write) -> None:
     write(
-        one=(
-            "import functools\nfrom made.registry import register\nfrom made.two import PARAMS\n\n\n"
-            "@register(\n    role='x',\n    params=PARAMS,\n)\n@functools.cache\nclass Kind:\n    @property\n    def size(self):\n        return 1\n"
-        ),
+        one="""
+            import functools
+            from made.registry import register
+            from made.two import PARAMS
+
+            @register(
+                role="x",
+                params=PARAMS,
+            )
+            @functools.cache
+            class Kind:
+                @property
+                def size(self):
+                    return 1
+        """,
         two="PARAMS = {}\n",
+        registry="def register(**rules):\n    return lambda cls: cls\n",
     )
-    assert texts(("made.one", "Kind")) == (
-        "@functools.cache\nclass Kind:\n    @property\n    def size(self):\n        return 1"
-    )
+    wanted = "@functools.cache\nclass Kind:\n    @property\n    def size(self):\n        return 1"
+    assert text_of(("made.one", "Kind")) == wanted
 
 
 def test_a_name_is_found_behind_a_module_that_passes_it_on_and_behind_a_check_for_types(write: Write) -> None:
     write(
-        one=(
-            "from __future__ import annotations\nfrom typing import TYPE_CHECKING\n\nif TYPE_CHECKING:\n    from made.three import Row\n\n\n"
-            "def count(rows: list[Row]) -> int:\n    return len(rows)\n"
-        ),
+        one="""
+            from typing import TYPE_CHECKING
+
+            if TYPE_CHECKING:
+                from made.three import Row
+
+            def count(rows: list[Row]) -> int:
+                return len(rows)
+        """,
         two="from made.one import count\n",
         three="Row = dict[str, int]\n",
     )
-    assert texts(("made.two", "count")).startswith("Row = dict[str, int]\n\n\ndef count")
+    assert text_of(("made.two", "count")).startswith("Row = dict[str, int]\n\n\ndef count(")
 
 
-@pytest.mark.parametrize(
-    ("text", "says"),
-    [
-        ("from made.two import helper as other\n\n\ndef wanted():\n    return other()\n", "write from made.two import"),
-        ("from made import two\nimport made.two\n\n\ndef wanted():\n    return two.helper()\n", "write from made.two import"),
-        ("def wanted():\n    from made.two import helper\n    return helper()\n", "imports from made inside a function"),
-        ("def wanted():\n    return 1\n\n\nwanted()\n", "line 5: a statement that only runs at import"),
-        ("from made.two import helper, name\n\n\ndef wanted():\n    return helper, name\n\n\ndef more():\n    pass\n", "no name"),
-        (
-            "from made.two import helper\n\n\ndef wanted():\n    return helper() + _hidden()\n\n\ndef _hidden():\n    return 1\n",
-            "_hidden is bound by made.two and by made.one|_hidden is bound by made.one and by made.two",
-        ),
-        (
-            "import os as json\nfrom made.two import helper\n\n\ndef wanted():\n    return helper(), json\n",
-            "json: import of",
-        ),
-    ],
-    ids=["alias", "module", "inside a function", "runs at import", "missing", "two of a name", "two imports of a name"],
-)  # fmt: skip
-def test_what_would_not_be_the_same_elsewhere_is_refused(write: Write, text: str, says: str) -> None:
+def test_constants_stand_together_where_they_stood_together(write: Write) -> None:
     write(
-        one=text,
-        two="import json\n\n\ndef helper():\n    return _hidden() + len(json.dumps(1))\n\n\ndef _hidden():\n    return 2\n",
+        one="""
+            A = 1
+            B = 2  # and why
+
+            C = 3
+            D = 4
+
+            def wanted():
+                return A, B, D
+        """
+    )
+    assert text_of(("made.one", "wanted")) == "A = 1\nB = 2  # and why\n\nD = 4\n\n\ndef wanted():\n    return A, B, D"
+
+
+REFUSED = {
+    "two.helper under another name": ("from made.two import helper as other", "other()", "write from made.two import"),
+    "a whole module": ("import made.two", "made.two.helper()", "write from made.two import"),
+    "something that is not there": ("from made.two import nothing", "nothing", "made.two defines no nothing"),
+    "an import inside": ("", "__import__; from made.two import helper", "imports from made inside a function"),
+    "a call at import": ("print(1)", "1", "line 1: a statement that only runs at import"),
+    "one name of two modules": ("from made.two import helper\n_hidden = 1", "helper, _hidden", "_hidden is bound by made"),
+    "one name of two imports": ("import os as json\nfrom made.two import helper", "helper, json", "json: import of"),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_what_would_not_be_the_same_elsewhere_is_refused(write: Write, what: str) -> None:
+    before, value, says = REFUSED[what]
+    body = value.replace("; ", "\n    ") if ";" in value else f"return {value}"
+    write(
+        one=f"{before}\n\n\ndef wanted():\n    {body}\n",
+        two="""
+            import json
+
+            def helper():
+                return _hidden(), json
+
+            def _hidden():
+                return 2
+        """,
     )
     with pytest.raises(AssertionError, match=says):
         gather([("made.one", "wanted")])
@@ -114,9 +178,23 @@ def test_what_would_not_be_the_same_elsewhere_is_refused(write: Write, text: str
 
 def test_packages_are_those_outside_the_standard_library_also_inside_functions(write: Write) -> None:
     write(
-        one="import numpy as np\n\n\ndef wanted():\n    import safetensors.torch\n    import json\n\n    return np, safetensors, json\n"
+        one="""
+            import numpy as np
+
+            def wanted():
+                import json
+                import safetensors.torch
+
+                return np, safetensors, json
+        """
     )
     assert gather([("made.one", "wanted")]).packages == {"numpy", "safetensors"}
+
+
+def test_modules_are_read_without_importing_them(write: Write) -> None:
+    write(one="import nonexistent_package\n\n\ndef wanted():\n    return nonexistent_package\n")
+    assert gather([("made.one", "wanted")]).packages == {"nonexistent_package"}
+    assert "made.one" not in sys.modules
 
 
 def test_import_lines_stand_as_ruff_sorts_them() -> None:
@@ -129,8 +207,3 @@ def test_import_lines_stand_as_ruff_sorts_them() -> None:
         "import torch\nimport torch.nn.functional as F\nfrom a import b as c\nfrom torch import Tensor, nn"
     )
     ast.parse(import_lines(imports))
-
-
-def test_it_reads_modules_without_importing_them(write: Write) -> None:
-    write(one="import nonexistent_package\n\n\ndef wanted():\n    return nonexistent_package\n")
-    assert gather([("made.one", "wanted")]).packages == {"nonexistent_package"}
