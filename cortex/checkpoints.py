@@ -1,14 +1,22 @@
-"""Weights of a run on disk, as safetensors, replaced atomically; and the model that they belong to."""
+"""Weights of a run on disk, as safetensors, and the state that its training goes on from; the model that they belong to.
+
+`last.safetensors` names its step in its metadata, and `state-<step>.pt` beside it has the rest. The state is written first,
+then the weights are renamed into place: that rename is the moment at which the new checkpoint takes the old one's place.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import safetensors
 import safetensors.torch
+import torch
 from torch import nn
 
 from cortex.builder import Model, build, plan
@@ -30,17 +38,101 @@ class Trained:
 
 def save_weights(model: nn.Module, path: Path, step: int) -> None:
     """Write the weights; a kill at any moment leaves the previous file or the new one whole. OSError on a full disk."""
+    _replace(path, lambda temporary: safetensors.torch.save_model(model, str(temporary), metadata={"step": str(step)}))
+
+
+def save_state(state: dict[str, Any], folder: Path, step: int) -> None:
+    """Write what a training goes on from; the weights of that step, saved next, make it the one that counts."""
+    _replace(_state_path(folder, step), lambda temporary: torch.save(state, temporary))
+
+
+def drop_other_states(folder: Path, step: int) -> None:
+    """Delete the states that no longer belong to the last weights."""
+    for path in folder.glob("state-*.pt"):
+        if path != _state_path(folder, step):
+            path.unlink(missing_ok=True)
+
+
+def saved_step(path: Path) -> int | None:
+    """The step that weights on disk are of; None when there are none that can be read."""
+    try:
+        with safetensors.safe_open(str(path), "pt") as file:
+            return int((file.metadata() or {})["step"])
+    except (OSError, KeyError, ValueError, safetensors.SafetensorError):
+        return None
+
+
+def load_state(folder: Path) -> dict[str, Any] | None:
+    """The state that belongs to last.safetensors; None when the run has saved none yet.
+
+    Raises:
+        RunError: it cannot be read.
+    """
+    step = saved_step(folder / "last.safetensors")
+    path = _state_path(folder, step) if step is not None else None
+    if path is None or not path.is_file():
+        return None
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # whatever a damaged or foreign file makes of the reader; nothing in it is run
+        raise RunError(f"{path}: cannot be read: {' '.join(str(error).split())[:200]}") from None
+
+
+def load_weights(model: nn.Module, path: Path) -> None:
+    """Give the model the weights of a file; RunError when they do not fit it."""
+    try:
+        safetensors.torch.load_model(model, str(path))
+    except (safetensors.SafetensorError, RuntimeError, OSError) as error:
+        raise RunError(f"{path}: does not fit its graph or is damaged: {' '.join(str(error).split())[:300]}") from None
+
+
+def same_as(source: Path, target: Path) -> None:
+    """Make `target` the same weights as `source`, in no room of its own where the disk can do that; atomically."""
+
+    def link(temporary: Path) -> None:
+        temporary.unlink(missing_ok=True)
+        try:
+            os.link(source, temporary)
+        except OSError:
+            shutil.copyfile(source, temporary)
+
+    _replace(target, link)
+
+
+def inherit(parent: Run, child: Run) -> int:
+    """Give a new run the last weights and state of another to go on from; the step they are of comes out.
+
+    Raises:
+        RunError: the parent has nothing that a training could go on from.
+    """
+    source, target = parent.path / "checkpoints", child.path / "checkpoints"
+    step = saved_step(source / "last.safetensors")
+    if step is None or not _state_path(source, step).is_file():
+        raise RunError(f"run {parent.id} has no checkpoint to go on from")
+    same_as(_state_path(source, step), _state_path(target, step))
+    same_as(source / "last.safetensors", target / "last.safetensors")
+    return step
+
+
+def _state_path(folder: Path, step: int) -> Path:
+    return folder / f"state-{step}.pt"
+
+
+def _replace(path: Path, write: Callable[[Path], None]) -> None:
+    """Replace a file by what `write` puts under a temporary name; a kill at any moment leaves the old file or the new one."""
     temporary = path.with_suffix(".tmp")
     try:
-        safetensors.torch.save_model(model, str(temporary), metadata={"step": str(step)})
+        write(temporary)
         with open(temporary, "rb") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException as error:
         with contextlib.suppress(OSError):
             temporary.unlink()
-        if isinstance(error, safetensors.SafetensorError):  # how the library tells of a full disk
-            raise OSError(f"{path.name} cannot be written: {error}") from None
+        # How the two libraries tell of a full disk.
+        full = isinstance(error, RuntimeError) and ("PytorchStreamWriter" in str(error) or "inline_container" in str(error))
+        if isinstance(error, safetensors.SafetensorError) or full:
+            raise OSError(f"{path.name} cannot be written: {' '.join(str(error).split())[:160]}") from None
         raise
 
 
@@ -51,8 +143,8 @@ def load_trained(run: Run, checkpoint: str = "best", device: str = "cpu") -> Tra
         RunError: the run has no such checkpoint yet, or its files do not belong together.
     """
     path = run.checkpoint(checkpoint)
-    if checkpoint not in CHECKPOINTS:
-        raise RunError(f"checkpoint {checkpoint}: expected {' or '.join(CHECKPOINTS)}")
+    if checkpoint not in (*CHECKPOINTS, *run.kept()):
+        raise RunError(f"checkpoint {checkpoint}: expected {' or '.join(dict.fromkeys((*CHECKPOINTS, *run.kept())))}")
     if not path.is_file():
         raise RunError(
             f"run {run.id} has no checkpoint {checkpoint} yet; it is {run.state()}, the first comes with its first validation"
@@ -67,11 +159,9 @@ def load_trained(run: Run, checkpoint: str = "best", device: str = "cpu") -> Tra
         raise RunError(f"run {run.id}: its graph has a fault: {planned.issues[0]}")
     model = build(planned)
     try:
-        safetensors.torch.load_model(model, str(path))
-        with safetensors.safe_open(str(path), "pt") as file:
-            step = int((file.metadata() or {}).get("step", 0))
-    except (safetensors.SafetensorError, RuntimeError, OSError) as error:
-        reason = " ".join(str(error).split())
-        raise RunError(f"run {run.id}: checkpoint {checkpoint} does not fit its graph or is damaged: {reason[:300]}") from None
+        load_weights(model, path)
+    except RunError as error:
+        raise RunError(f"run {run.id}: checkpoint {checkpoint} {str(error).partition(': ')[2]}") from None
+    step = saved_step(path) or 0
     model.to(pick_device(device)).eval()
     return Trained(model, tokenizer, source_of(source_node(graph)).seq_len, step)

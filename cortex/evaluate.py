@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -39,6 +40,8 @@ def evaluate(
     text_bytes: int | None = None,
     batch_tokens: int = 8192,
     should_stop: Callable[[], bool] = lambda: False,
+    part: tuple[int, int] = (0, 1),
+    total: Callable[[Tensor], Tensor] = lambda sums: sums,
 ) -> Evaluation:
     """The unsmoothed loss over every token of a split once, in non-overlapping blocks of `seq_len`, the tail included.
 
@@ -46,6 +49,7 @@ def evaluate(
         tokens: (1 + N,) ids; the first only precedes the text.
         loss: which of the model's losses; the first when None.
         text_bytes: bytes of the text where bits per byte are honest: loss * tokens / (ln 2 * bytes).
+        part: (i, n): read only every n-th batch from the i-th on; `total` then adds up what n processes have read.
 
     Raises:
         ValueError: the split has no tokens.
@@ -53,15 +57,16 @@ def evaluate(
     if len(tokens) < 2:
         raise ValueError("this split has no tokens")
     device = next(model.parameters()).device
-    total, count = 0.0, 0
-    for rows in _blocks(tokens, seq_len, max(1, batch_tokens // seq_len)):
+    summed, count = 0.0, 0
+    for rows in itertools.islice(_blocks(tokens, seq_len, max(1, batch_tokens // seq_len)), part[0], None, part[1]):
         losses = model({"inputs": rows[:, :-1].to(device), "targets": rows[:, 1:].to(device)})
-        summed, number = losses[loss] if loss else next(iter(losses.values()))
-        total, count = total + float(summed), count + number
+        of_rows, number = losses[loss] if loss else next(iter(losses.values()))
+        summed, count = summed + float(of_rows), count + number
         if should_stop():
             raise InterruptedError("evaluation stopped")
-    bits = total / (math.log(2) * text_bytes) if text_bytes else None
-    return Evaluation(total / count, count, bits)
+    summed, count = total(torch.tensor([summed, count], dtype=torch.float64)).tolist()
+    bits = summed / (math.log(2) * text_bytes) if text_bytes else None
+    return Evaluation(summed / count, int(count), bits)
 
 
 def _blocks(tokens: np.ndarray, seq_len: int, batch_size: int) -> Iterator[Tensor]:

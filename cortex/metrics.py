@@ -52,6 +52,8 @@ class Progress:
         if kind == "start":
             known = ("steps", "last_step", "parameters", "vocabulary", "device", "source", "why_not_bits")
             facts |= {key: event.get(key) for key in (*known, "validation_bytes", "validation_tokens")}
+        if kind == "horizon":
+            facts |= {key: event.get(key) for key in ("steps", "last_step")}
         if kind in ("train", "validation"):
             facts |= {key: event[key] for key in ("step", "tokens", "elapsed")}
         if kind == "train":

@@ -21,9 +21,11 @@ from cortex.metrics import EventReader, Progress
 from cortex.places import to_json, write_atomically
 
 FORMAT, VERSION = "cortexnodus/run", 1
-CHECKPOINTS = ("best", "last")
-ENDED = ("finished", "stopped", "failed")
-ACTIVE = ("starting", "preparing", "running")
+CHECKPOINTS = ("best", "last")  # and step-N, where keep_every kept one
+REQUESTS = ("stop", "pause", "save")
+ENDED = ("finished", "stopped", "failed", "paused")
+ACTIVE = ("starting", "queued", "preparing", "running")
+RESUMABLE = ("interrupted", "paused", "stopped", "failed")
 
 # A run that nobody has taken up after this many seconds was never started: a worker claims its run before it loads torch.
 _START_GRACE = 10.0
@@ -73,15 +75,24 @@ class Run:
         return status if isinstance(status, dict) else {}
 
     def state(self, now: float | None = None) -> str:
-        """starting, preparing, running, finished, stopped, failed or interrupted; computed, never guessed."""
-        status = self.status()
+        """starting, queued, preparing, running, finished, stopped, paused, failed or interrupted; computed, never guessed."""
+        status, now = self.status(), time.time() if now is None else now
         state = status.get("state")
+        alive = state in ACTIVE and worker_alive(status)
+        if not alive and now - self._resumed_at() < _START_GRACE:
+            return "starting"
         if state in ENDED:
             return state
         if status.get("pid") is None:
-            waiting = (time.time() if now is None else now) - _seconds(status.get("heartbeat"))
-            return "starting" if waiting < _START_GRACE else "interrupted"
-        return state if state in ACTIVE and worker_alive(status) else "interrupted"
+            return "starting" if now - _seconds(status.get("heartbeat")) < _START_GRACE else "interrupted"
+        return state if alive else "interrupted"
+
+    def _resumed_at(self) -> float:
+        """When somebody last asked for a worker to take this run up again; the worker takes the mark away."""
+        try:
+            return os.stat(self.path / "requests" / "resume").st_mtime
+        except OSError:
+            return 0.0
 
     def events(self) -> list[dict[str, Any]]:
         """Every whole event of metrics.jsonl in order; a torn or foreign line is passed over."""
@@ -89,6 +100,25 @@ class Run:
 
     def checkpoint(self, name: str) -> Path:
         return self.path / "checkpoints" / f"{name}.safetensors"
+
+    def kept(self) -> list[str]:
+        """The names of its checkpoints: best, last, then those kept for good in the order of their steps."""
+        found = {path.stem for path in (self.path / "checkpoints").glob("*.safetensors")}
+        steps = [name for name in found if re.fullmatch(r"step-\d+", name)]
+        return [*(name for name in CHECKPOINTS if name in found), *sorted(steps, key=lambda name: int(name[5:]))]
+
+    def why_interrupted(self) -> str:
+        """What is known of the end of a worker that ended without a word."""
+        status = self.status()
+        before, now = status.get("oom_kills"), oom_kills()
+        held = status.get("memory")
+        if before is not None and now is not None and now > before:
+            size = f" (it held {held / 2**20:,.0f} MiB)" if isinstance(held, (int, float)) else ""
+            return (
+                "the system has killed a process for want of memory since this worker's last sign of life; if it was this one"
+                f"{size}, try a smaller batch_size, seq_len or model, or accumulate with a smaller batch_size"
+            )
+        return "its worker was killed, or the machine was switched off"
 
     def request(self, what: str) -> None:
         """Ask the worker for something; it answers by doing it."""
@@ -98,6 +128,17 @@ class Run:
 
     def requested(self, what: str) -> bool:
         return (self.path / "requests" / what).exists()
+
+    def requests(self) -> set[str]:
+        """All that is asked of the worker now."""
+        try:
+            return set(os.listdir(self.path / "requests"))
+        except OSError:
+            return set()
+
+    def answer(self, what: str) -> None:
+        """Take a request away, since it has been done."""
+        (self.path / "requests" / what).unlink(missing_ok=True)
 
     def log_tail(self, lines: int = 40) -> str:
         """The last lines of the worker's log."""
@@ -117,11 +158,17 @@ def create_run(
     training: Mapping[str, Any] | None = None,
     name: str | None = None,
     max_steps: int | None = None,
+    parent: str | None = None,
+    group: str | None = None,
+    launcher: Mapping[str, Any] | None = None,
 ) -> Run:
     """A new run directory with run.json and a first status; whoever calls this starts a worker on it next.
 
     Args:
         training: every training setting with its value, also those that the graph leaves at their default.
+        parent: the run that this one goes on from.
+        group: a name shared by runs that differ in their seed alone.
+        launcher: the process that starts this run's workers again when they fail.
     """
     name = (name or graph.name).strip() or "run"
     created = datetime.now().astimezone()
@@ -132,7 +179,10 @@ def create_run(
         "version": VERSION,
         "name": name,
         "created": created.isoformat(timespec="seconds"),
-        "parent": None,
+        "order": time.time_ns(),
+        "parent": parent,
+        "group": group,
+        "launcher": dict(launcher) if launcher else None,
         "graph": to_document(graph),
         "training": dict(training or graph.training),
         "max_steps": max_steps,
@@ -192,7 +242,7 @@ def summary_name(run: Run) -> str:
 SUMMARY = (
     "run", "name", "state", "created", "source", "step", "steps", "last_step", "epoch", "tokens", "parameters", "vocabulary",
     "train_loss", "tokens_per_second", "elapsed", "seconds_left", "best_loss", "best_perplexity", "best_step", "bits_per_byte",
-    "why_not_bits", "device", "error", "directory",
+    "why_not_bits", "device", "error", "directory", "parent", "group", "seed",
 )  # fmt: skip
 
 
@@ -206,6 +256,7 @@ def summary(run: Run, progress: Mapping[str, Any] | None = None) -> dict[str, An
     try:
         record = run.record()
         row |= {"name": record["name"], "created": record["created"]}
+        row |= {"parent": record.get("parent"), "group": record.get("group"), "seed": record.get("training", {}).get("seed")}
     except (RunError, KeyError) as error:
         return row | {"state": "damaged", "error": str(error)}
     found = Progress(run.path / "metrics.jsonl").read() if progress is None else progress
@@ -218,7 +269,7 @@ def summary(run: Run, progress: Mapping[str, Any] | None = None) -> dict[str, An
             row["bits_per_byte"] = row["best_loss"] * found["validation_tokens"] / (found["validation_bytes"] * math.log(2))
     if row["state"] == "running" and row["step"] and row["last_step"]:
         row["seconds_left"] = row["elapsed"] / row["step"] * (row["last_step"] - row["step"])
-    row["error"] = run.status().get("error")
+    row["error"] = run.why_interrupted() if row["state"] == "interrupted" else run.status().get("error")
     return row
 
 
@@ -230,6 +281,15 @@ def worker_alive(status: Mapping[str, Any]) -> bool:
     if Path("/proc/self/stat").exists():
         return status.get("pid_started") is not None and process_started(pid) == status["pid_started"]
     return time.time() - _seconds(status.get("heartbeat")) < _HEARTBEAT_GRACE
+
+
+def oom_kills() -> int | None:
+    """How many processes the kernel has killed for want of memory since the machine's start; None where it does not tell."""
+    try:
+        lines = Path("/proc/vmstat").read_text().splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), None)
 
 
 def _seconds(value: Any) -> float:

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import IO, Any
 
 from cortex.places import to_json, write_atomically
-from cortex.runs import Run, RunError, process_started
+from cortex.runs import REQUESTS, Run, RunError, oom_kills, process_started
 
 _HEARTBEAT_SECONDS = 2.0
 
@@ -19,12 +19,15 @@ _HEARTBEAT_SECONDS = 2.0
 class Status:
     """status.json of a run: what the worker says of itself, with a heartbeat from a thread of its own.
 
+    Args:
+        again: take up a run that had a worker before: one that was interrupted, paused, stopped or has failed.
+
     Raises:
-        RunError: another worker has taken up this run.
+        RunError: another worker has this run, or it is not one that can be taken up.
     """
 
-    def __init__(self, run: Run) -> None:
-        self._claim = _claim(run)
+    def __init__(self, run: Run, *, again: bool = False) -> None:
+        self._claim = _claim(run, again)
         self._path = run.path / "status.json"
         self._lock = threading.Lock()
         self._ended = threading.Event()
@@ -33,6 +36,9 @@ class Status:
             "state": "starting", "pid": pid, "pid_started": process_started(pid), "host": platform.node(),
             "step": 0, "message": "", "error": None,
         }  # fmt: skip
+        if again:
+            for what in (*REQUESTS, "resume"):
+                run.answer(what)
         self.set()
         self._thread = threading.Thread(target=self._beat, daemon=True)
         self._thread.start()
@@ -40,13 +46,18 @@ class Status:
     def set(self, **facts: Any) -> None:
         """Change some facts and write them all."""
         with self._lock:
-            self._facts |= facts
+            self._facts |= facts | {"memory": _memory(), "oom_kills": oom_kills()}
             content = to_json({**self._facts, "heartbeat": time.time()})
             try:
                 write_atomically(self._path, content, durable="state" in facts)
             except OSError:
                 # A full disk has no room for a second file, but the block that the first one holds can be written again.
                 self._write_in_place(content)
+
+    def say(self, state: str, message: str) -> None:
+        """State and message, written when they have changed."""
+        if (self._facts["state"], self._facts["message"]) != (state, message):
+            self.set(state=state, message=message)
 
     def note(self, **facts: Any) -> None:
         """Change some facts; the next heartbeat writes them."""
@@ -72,13 +83,25 @@ class Status:
                 print(f"status.json cannot be written: {error}", flush=True)
 
 
-def _claim(run: Run) -> IO[str]:
-    """The run's lock, held as long as the process lives; RunError when another worker has or had this run."""
+def _memory() -> int | None:
+    """Bytes of memory that this process holds; None where the system does not tell."""
+    try:
+        with open("/proc/self/statm") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return None
+
+
+def _claim(run: Run, again: bool) -> IO[str]:
+    """The run's lock, held as long as the process lives; RunError when another worker has it, or had it and not `again`."""
     file = open(run.path / "worker.lock", "w")  # noqa: SIM115
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if run.status().get("pid") is not None:
+        before = run.status()
+        if before.get("pid") is not None and not again:
             raise RunError(f"run {run.id} has had a worker already; it is {run.state()}")
+        if again and before.get("state") == "finished":
+            raise RunError(f"run {run.id} is finished; extend it to train it further")
     except BlockingIOError:
         file.close()
         raise RunError(f"run {run.id} has a worker already") from None

@@ -31,9 +31,11 @@ _MEASURE_SECONDS = 60.0
 class OneProcess:
     """What a training shares with others: nothing, here. Ranks of a larger training put their own in its place."""
 
-    def part(self, batch: Batch) -> Batch:
-        """This process's rows of a batch."""
-        return batch
+    world = 1
+
+    def part(self, batch: Batch) -> tuple[Batch, float]:
+        """This process's rows of a batch, and their share of it."""
+        return batch, 1.0
 
     def total(self, value: Tensor) -> Tensor:
         """The sum of a value over all processes."""
@@ -157,11 +159,11 @@ class Trainer:
 
         What is told is in nats per token, before the loss's weight, as evaluation has it.
         """
-        whole = batch["targets"].numel()
         told: Tensor | None = None
-        pieces = list(self._pieces(self._processes.part(batch)))
+        rows, part = self._processes.part(batch)
+        pieces = list(self._pieces(rows))
         for number, piece in enumerate(pieces):
-            share = piece["targets"].numel() / whole
+            share = part * piece["targets"].numel() / rows["targets"].numel()
             piece = {name: tensor.to(self._device, non_blocking=True) for name, tensor in piece.items()}
             with self._autocast:
                 losses = self._forward(piece)
@@ -169,7 +171,7 @@ class Trainer:
             loss = sum(self._weights.get(name, 1.0) * mean for name, mean in means.items())
             # Ranks: gradients are averaged over the processes, whose shares of the whole batch add up to 1.
             with self._no_sync(number < len(pieces) - 1):
-                (loss if share == 1 else loss * (share * getattr(self._processes, "world", 1))).backward()
+                (loss if share == 1 else loss * (share * self._processes.world)).backward()
             first = next(iter(means.values())).detach()
             first = first if share == 1 else first * share
             told = first if told is None else told + first

@@ -222,8 +222,8 @@ def test_training_as_json_prints_nothing_but_json(say: Any, document: str) -> No
     status, out, err = say("train", document, "--json", "--max-steps", "5")
     rows = json_lines(out)
     assert status == 0 and "Traceback" not in err
-    assert [row["event"] for row in rows] == ["run", "start", "train", "train", "validation", "end", "summary"]
-    assert rows[-1]["step"] == 5 and rows[-1]["best_loss"] == rows[-3]["loss"]
+    assert [row["event"] for row in rows] == ["run", "start", "train", "train", "validation", "sample", "end", "summary"]
+    assert rows[-1]["step"] == 5 and rows[-1]["best_loss"] == rows[-4]["loss"]
 
 
 def test_a_run_that_a_page_created_is_taken_up_once(say: Any, make_run: MakeRun) -> None:

@@ -13,26 +13,48 @@ PROJECT = Path(__file__).parents[1]
 
 # A module may import what stands on a lower floor, never its own floor or a higher one.
 FLOORS: dict[int, tuple[str, ...]] = {
-    0: ("cortex",),
-    1: ("cortex.params", "cortex.graph", "cortex.places", "cortex.units", "cortex.metrics", "cortex.config"),
-    2: ("cortex.registry", "cortex.corpus", "cortex.tokenizer", "cortex.blocks", "cortex.device", "cortex.optimize"),
-    3: ("cortex.train", "cortex.evaluate", "cortex.generate", "cortex.layers", "cortex.sources", "cortex.losses", "cortex.checks"),
-    4: ("cortex.builder", "cortex.data", "cortex.presets"),
-    5: ("cortex.runs", "cortex.documents", "cortex.edit", "cortex.describe"),
-    6: ("cortex.checkpoints", "cortex.status"),
-    7: ("cortex.worker", "cortex.judge"),
-    8: ("cortex.report",),
-    9: ("cortex.command",),
-    10: ("cortex.__main__",),
-    11: ("ui",),
-    12: ("pages", "streamlit_app"),
+    0: ("cortex", "cortex.verbs"),
+    1: (
+        "cortex.params",
+        "cortex.graph",
+        "cortex.places",
+        "cortex.units",
+        "cortex.metrics",
+        "cortex.config",
+        "cortex.gather",
+        "cortex.corpus",
+        "cortex.tokenizer",
+    ),
+    2: ("cortex.registry", "cortex.encode", "cortex.blocks", "cortex.device", "cortex.optimize"),
+    3: (
+        "cortex.train",
+        "cortex.evaluate",
+        "cortex.generate",
+        "cortex.layers",
+        "cortex.sources",
+        "cortex.losses",
+        "cortex.checks",
+    ),
+    4: ("cortex.builder", "cortex.data", "cortex.presets", "cortex.ranks", "cortex.standalone"),
+    5: ("cortex.runs", "cortex.documents", "cortex.edit", "cortex.describe", "cortex.model_text"),
+    6: ("cortex.checkpoints", "cortex.status", "cortex.asked", "cortex.queue", "cortex.export"),
+    7: ("cortex.judge", "cortex.launch", "cortex.prove"),
+    8: ("cortex.session",),
+    9: ("cortex.worker", "cortex.report"),
+    10: ("cortex.verbs.common",),
+    11: ("cortex.verbs.look", "cortex.verbs.training"),
+    12: ("cortex.verbs.lr_range",),
+    13: ("cortex.command",),
+    14: ("cortex.__main__",),
+    15: ("ui",),
+    16: ("pages", "streamlit_app"),
 }
 # On these two floors a module may import its neighbours.
 SHARED = ("ui", "pages")
 # An exported script contains what it needs of these word for word, so they need nothing else of ours.
 ALONE = (
     "cortex.corpus", "cortex.tokenizer", "cortex.config", "cortex.blocks", "cortex.device", "cortex.optimize", "cortex.train",
-    "cortex.evaluate", "cortex.generate",
+    "cortex.evaluate", "cortex.generate", "cortex.encode", "cortex.places", "cortex.standalone",
 )  # fmt: skip
 SCREEN = {"streamlit", "streamlit_flow", "plotly"}
 NO_TORCH = ("cortex.params", "cortex.graph", "cortex.places", "cortex.units", "cortex.registry", "cortex.runs", "cortex.status")

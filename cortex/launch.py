@@ -1,0 +1,101 @@
+"""Starts the workers of runs: every training, from a page or a terminal, is `python -m cortex train RUN` or `resume RUN`."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import asdict, replace
+from datetime import datetime
+from pathlib import Path
+
+from cortex.builder import train_config
+from cortex.graph import Graph
+from cortex.queue import take_ticket
+from cortex.runs import ACTIVE, RESUMABLE, Run, RunError, create_run, summary_name
+
+_PROJECT = Path(__file__).parents[1]
+
+
+def create(graph: Graph, fingerprint: str, root: Path, *, name: str | None = None, **facts: object) -> Run:
+    """A new run at the end of the queue; `facts` go to `create_run`. Nobody works on it yet."""
+    settings = asdict(train_config(graph))
+    run = create_run(root, graph, fingerprint=fingerprint, training=settings, name=name, **facts)
+    take_ticket(run)
+    return run
+
+
+def create_seeds(
+    graph: Graph, fingerprint: str, root: Path, count: int, *, name: str | None = None, **facts: object
+) -> list[Run]:
+    """`count` runs that differ in their seed alone, from the graph's own seed on, and share a group."""
+    first, name = train_config(graph).seed, name or graph.name
+    group = f"{name} {datetime.now():%Y-%m-%d %H:%M:%S}"
+    return [
+        create(
+            graph.with_training("seed", seed), fingerprint, root, name=f"{name}, seed {seed}", group=group, **facts
+        )
+        for seed in range(first, first + count)
+    ]  # fmt: skip
+
+
+def extend(parent: Run, *, steps: int = 0, epochs: int = 0, name: str | None = None) -> Run:
+    """A new run at the end of the queue that goes on where another ended, for so many more steps or epochs.
+
+    Its schedule is that of the longer run, from the step on at which the other ended.
+
+    Raises:
+        RunError: the other is still going on, or has no checkpoint to go on from.
+    """
+    from cortex.checkpoints import inherit, saved_step
+
+    state = parent.state()
+    if state in ACTIVE:
+        raise RunError(f"run {parent.id} is {state}; extend it when it has ended")
+    done = saved_step(parent.checkpoint("last"))
+    if done is None:
+        raise RunError(f"run {parent.id} has no checkpoint to go on from")
+    per_epoch = next((event.get("steps_per_epoch") for event in parent.events() if event["event"] == "start"), None)
+    if epochs and not per_epoch:
+        raise RunError(f"run {parent.id} does not say how long an epoch is; give steps instead")
+    graph = parent.graph()
+    kept = {key: value for key, value in graph.training.items() if key not in ("epochs", "max_minutes")}
+    graph = replace(graph, training={**kept, "steps": done + steps + epochs * (per_epoch or 0)})
+    fingerprint = parent.record()["data"]["fingerprint"]
+    child = create(graph, fingerprint, parent.path.parent, name=name or f"{summary_name(parent)}, extended", parent=parent.id)
+    inherit(parent, child)
+    return child
+
+
+def spawn(run: Run) -> subprocess.Popen[bytes]:
+    """Start a worker on a run that was created; it goes on whatever happens to this process."""
+    return _spawn("train", run)
+
+
+def spawn_resume(run: Run) -> subprocess.Popen[bytes]:
+    """Start a worker on a run that is interrupted, paused, stopped or has failed; it goes on from its last checkpoint."""
+    check_resumable(run)
+    take_ticket(run)
+    run.request("resume")  # the state is "starting" until the worker is there
+    return _spawn("resume", run)
+
+
+def check_resumable(run: Run) -> None:
+    """RunError unless a worker may take this run up again."""
+    state = run.state()
+    if state not in RESUMABLE:
+        hint = "; extend it to train it further" if state == "finished" else ""
+        raise RunError(f"run {run.id} is {state}; only a run that is {', '.join(RESUMABLE)} can be resumed{hint}")
+
+
+def _spawn(verb: str, run: Run) -> subprocess.Popen[bytes]:
+    with open(run.path / "log.txt", "ab") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", "cortex", verb, str(run.path)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=log,
+            start_new_session=True,
+            cwd=_PROJECT,
+            env={**os.environ, "CORTEXNODUS_HOME": str(Path(os.environ.get("CORTEXNODUS_HOME") or ".").absolute())},
+        )

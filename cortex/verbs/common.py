@@ -1,0 +1,99 @@
+"""What the verbs of the command line share: mistakes of the user, graphs with their settings, folders."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cortex.graph import Graph, from_json
+from cortex.places import Places, places
+from cortex.runs import Run
+
+if TYPE_CHECKING:
+    from cortex.data import Prepared
+    from cortex.graph import Node
+
+OK, FAILED, USER_ERROR, INTERRUPTED = 0, 1, 2, 130
+
+
+class UserError(ValueError):
+    """A mistake of the user's; its text is the line that they read."""
+
+
+def load_graph(arguments: argparse.Namespace) -> Graph:
+    """The graph of a file, a run or a preset, with the settings of --set."""
+    from cortex.edit import SettingError, apply_setting
+    from cortex.presets import PRESETS, preset
+
+    if bool(arguments.graph) == bool(arguments.preset):
+        raise UserError("give either a GRAPH.json or --preset small, medium or large")
+    if arguments.preset:
+        if arguments.preset not in PRESETS:
+            raise UserError(f"--preset {arguments.preset}: expected one of {', '.join(PRESETS)}")
+        graph = preset(arguments.preset)
+    else:
+        path = Path(arguments.graph)
+        graph = Run(path.parent).graph() if path.name == "run.json" else from_json(read_text(path), arguments.graph)
+    for text in arguments.settings:
+        try:
+            graph = apply_setting(graph, text)
+        except SettingError as error:
+            raise UserError(f"--set {text}: {error}") from None
+    return graph
+
+
+def read_text(path: Path) -> str:
+    """A document's text; UserError says why it cannot be read."""
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise UserError(f"{path}: there is no such file") from None
+    except IsADirectoryError:
+        raise UserError(f"{path}: is a folder, expected a graph document") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not UTF-8 at byte {error.start:,}, expected a graph document as JSON") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def places_of(arguments: argparse.Namespace) -> Places:
+    """The folders that are meant."""
+    return places(runs=getattr(arguments, "runs", None))
+
+
+def refuse(issues: tuple[Any, ...]) -> None:
+    """UserError with every issue, where there are any."""
+    if issues:
+        raise UserError("\n".join(map(str, issues)))
+
+
+def prepared_for(node: Node, where: Places, progress: Callable[[str, float | None], None]) -> Prepared:
+    """The data of a source node; UserError says why it cannot be had."""
+    from cortex import data
+    from cortex.corpus import CorpusError
+
+    try:
+        return data.prepare(node, where.store, progress)
+    except CorpusError as error:
+        raise UserError(_at(node.id, str(error))) from None
+    except OSError as error:
+        raise UserError(f"{error.filename or where.store}: {error.strerror}; the prepared text needs room there") from None
+
+
+def _at(node: str, message: str) -> str:
+    return message if message.startswith(f"{node}:") else f"{node}: {message}"
+
+
+class Told:
+    """Says what is going on with the data, each thing once, where somebody reads along."""
+
+    def __init__(self, reads_along: bool) -> None:
+        self._said = "" if reads_along else None
+
+    def __call__(self, what: str, share: float | None) -> None:
+        if self._said is not None and what != self._said:
+            self._said = what
+            print(what, file=sys.stderr, flush=True)

@@ -1,0 +1,173 @@
+"""Verbs that look and change nothing but the store of prepared texts: presets, kinds, check, data, runs, evaluate, generate.
+
+torch is imported where it is needed, so that the others answer at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from cortex.graph import GraphError, from_json
+from cortex.report import known, print_json, print_table
+from cortex.runs import find_run, list_runs, summary
+from cortex.units import count, duration, loss, perplexity
+from cortex.verbs.common import OK, USER_ERROR, Told, UserError, load_graph, places_of, prepared_for, read_text, refuse
+
+
+def presets(arguments: argparse.Namespace) -> int:
+    """List the presets."""
+    from cortex.presets import PRESETS
+
+    if arguments.json:
+        for name, settings in PRESETS.items():
+            print_json({"preset": name, **settings})
+        return OK
+    columns = list(next(iter(PRESETS.values())))
+    print_table(["preset", *columns], [[name, *settings.values()] for name, settings in PRESETS.items()])
+    return OK
+
+
+def kinds(arguments: argparse.Namespace) -> int:
+    """List the node kinds."""
+    from cortex.describe import describe_kinds, reference
+
+    if arguments.markdown:
+        print(reference(), end="")
+        return OK
+    for kind in describe_kinds():
+        if arguments.json:
+            print_json(kind)
+            continue
+        print(f"{kind['kind']}  ({kind['role']})  {kind['shape']}\n    {kind['help']}")
+        for param in kind["params"]:
+            print(f"    {param['name']} = {param['default']}: {param['help']} ({param['expected']})")
+    return OK
+
+
+def check(arguments: argparse.Namespace) -> int:
+    """List every fault of a graph, or its shapes and parameters."""
+    from cortex import data
+    from cortex.builder import plan
+    from cortex.checks import Issue
+    from cortex.corpus import CorpusError
+    from cortex.describe import describe_issue, describe_plan
+
+    try:
+        graph = load_graph(arguments)
+    except GraphError as error:
+        if not arguments.json:
+            raise
+        faults = [describe_issue(Issue(None, None, problem)) for problem in error.problems]
+        print_json({"ok": False, "issues": faults})
+        return USER_ERROR
+    planned = plan(graph)
+    node = data.source_node(graph)
+    found: list[Issue] = []
+    if node is not None and not planned.issues_of(node.id):
+        try:
+            prepared = data.lookup(node, places_of(arguments).store)
+            if prepared:
+                planned = plan(graph, prepared.vocab_size)
+                short = data.too_short(node, prepared)
+                found += [Issue(node.id, "seq_len", short)] if short else []
+            else:
+                data.read_through(node)
+        except CorpusError as error:
+            found.append(Issue(node.id, None, str(error).removeprefix(f"{node.id}: ")))
+    issues = (*planned.issues, *found)
+    faults = [describe_issue(issue) for issue in issues]
+    if arguments.json:
+        print_json({"ok": not faults, **describe_plan(planned), "issues": faults})
+        return USER_ERROR if faults else OK
+    if faults:
+        raise UserError("\n".join(map(str, issues)))
+    rows = [[row["id"], row["kind"], row["shape"], known(row["parameters"])] for row in describe_plan(planned)["nodes"]]
+    print_table(["node", "kind", "shape", "parameters"], rows)
+    vocabulary = f"{planned.vocabulary:,}" if planned.vocabulary else "not known before the data is prepared"
+    print(f"parameters {known(planned.total)}, vocabulary {vocabulary}; no fault")
+    return OK
+
+
+def data_prepare(arguments: argparse.Namespace) -> int:
+    """Tokenise the text of a graph."""
+    from cortex import data
+    from cortex.builder import plan
+
+    graph = from_json(read_text(Path(arguments.graph)), arguments.graph)
+    node = data.source_node(graph)
+    if node is None:
+        raise UserError(f"{arguments.graph}: expected a graph with one data source")
+    refuse(tuple(plan(graph).issues_of(node.id)))
+    prepared = prepared_for(node, places_of(arguments), Told(True))
+    print(f"{node.kind}: vocabulary {prepared.vocab_size:,}, {prepared.count('train'):,} training tokens, in {prepared.path}")
+    return OK
+
+
+def runs(arguments: argparse.Namespace) -> int:
+    """List the runs."""
+    root = places_of(arguments).runs
+    rows = [summary(run) for run in list_runs(root)]
+    if arguments.json:
+        for row in rows:
+            print_json(row)
+        return OK
+    if not rows:
+        print(f"no runs in {root}; python -m cortex train --preset small starts one")
+        return OK
+    print_table(
+        ["run", "state", "step", "parameters", "best loss", "best perplexity", "at step", "time"],
+        [
+            [row["run"], row["state"], known(row["step"]), count(row["parameters"]), loss(row["best_loss"]),
+             perplexity(row["best_perplexity"]), known(row["best_step"]), duration(row["elapsed"])]
+            for row in rows
+        ],
+    )  # fmt: skip
+    return OK
+
+
+def evaluate(arguments: argparse.Namespace) -> int:
+    """Loss and perplexity of a run's weights over a split."""
+    from cortex.judge import evaluate_run
+
+    run = find_run(arguments.run, places_of(arguments).runs)
+    found = evaluate_run(run, places_of(arguments).store, arguments.split, arguments.checkpoint)
+    if arguments.json:
+        print_json({"run": run.id, **found})
+        return OK
+    bits = f"{found['bits_per_byte']:.3f}" if found["bits_per_byte"] is not None else f"– ({found['why_not_bits']})"
+    print(
+        f"{run.id}, checkpoint {found['checkpoint']} of step {found['step']:,}, {found['split']}: "
+        f"loss {found['loss']:.4f} nats per token, perplexity {found['perplexity']:,.2f}, bits per byte {bits}, "
+        f"{found['tokens']:,} tokens"
+    )
+    return OK
+
+
+def generate(arguments: argparse.Namespace) -> int:
+    """Text that follows a prompt."""
+    from cortex.checkpoints import load_trained
+    from cortex.judge import continue_text
+
+    trained = load_trained(find_run(arguments.run, places_of(arguments).runs), arguments.checkpoint)
+    unknown = trained.tokenizer.unknown(arguments.prompt)
+    if unknown:
+        print(f"not in the vocabulary, read as <unk>: {', '.join(unknown)}", file=sys.stderr)
+    if arguments.json:
+        text = ""
+    else:
+        print(arguments.prompt, end="", flush=True)
+    for piece in continue_text(
+        trained, arguments.prompt, max_tokens=arguments.max_tokens, temperature=arguments.temperature,
+        top_k=arguments.top_k or 0, top_p=arguments.top_p, seed=arguments.seed,
+    ):  # fmt: skip
+        if arguments.json:
+            text += piece
+        else:
+            print(piece, end="", flush=True)
+    if arguments.json:
+        print_json({"prompt": arguments.prompt, "text": text, "unknown": unknown})
+    else:
+        print()
+    return OK
