@@ -31,24 +31,16 @@ from cortex.runs import Run
 
 _MAIN = ("cortex.standalone", "main")
 _MODEL_IMPORTS = {Import("torch", "Tensor"), Import("torch", "nn")}
-_CONSTANTS = ("SOURCE", "CONFIG", "THREADS", "MAX_STEPS", "WEIGHTS")
+_CONSTANTS = ("SOURCE", "CONFIG", "MAX_STEPS", "WEIGHTS")
 
 
-def script(
-    graph: Graph,
-    *,
-    config: TrainConfig | None = None,
-    threads: int | None = None,
-    max_steps: int | None = None,
-    weights: str | None = None,
-) -> str:
+def script(graph: Graph, *, max_steps: int | None = None, weights: str | None = None, origin: str = "") -> str:
     """The whole file as text. Started with `python -I` it prints, on a CPU, the losses of the app bit for bit.
 
     Args:
-        config: the training settings, where they are not those of the graph.
-        threads: of the CPU, so that they equal those of a run; None for the graph's setting, or torch's choice.
         max_steps: where training ends early.
         weights: file of a run's weights, from the folder of the script.
+        origin: a sentence of ours for its top, on where the graph comes from.
 
     Raises:
         PlanError: the graph has issues.
@@ -56,8 +48,7 @@ def script(
     planned = plan(graph)
     if planned.issues:
         raise PlanError(planned.issues)
-    config = config or train_config(graph)
-    source = source_node(graph)
+    config, source = train_config(graph), source_node(graph)
     gathered = gather([*map(_place, planned.calls), _MAIN])
     taken = gathered.names | {entry.binds for entry in _MODEL_IMPORTS} | set(_CONSTANTS)
     assert not set(_CONSTANTS) & gathered.names, "a constant of the script has the name of something that is collected"
@@ -65,7 +56,6 @@ def script(
     values = {
         "SOURCE": construct(source.kind, complete(KINDS[source.kind].params, source.params), before="SOURCE = "),
         "CONFIG": construct("TrainConfig", _changed(config), before="CONFIG = "),
-        "THREADS": repr(threads or config.threads or None),
         "MAX_STEPS": repr(max_steps),
         "WEIGHTS": literal(weights),
     }
@@ -74,9 +64,9 @@ def script(
     assert gathered.parts[-1][0].name == _MAIN[0]
     parts.insert(-1, drawn)  # the last is what starts, all else stands before the model
     settings = "\n".join(f"{key} = {value}" for key, value in values.items())
-    start = f"raise SystemExit(main({name}, SOURCE, CONFIG, threads=THREADS, max_steps=MAX_STEPS, weights=WEIGHTS))"
+    start = f"raise SystemExit(main({name}, SOURCE, CONFIG, max_steps=MAX_STEPS, weights=WEIGHTS))"
     return (
-        f"{_head(graph, _needs(planned, gathered, weights is not None), config)}\n\n"
+        f"{_head(graph, _needs(planned, gathered, weights is not None), config, origin)}\n\n"
         f"from __future__ import annotations\n\n{import_lines(gathered.imports | _MODEL_IMPORTS)}\n\n"
         + "\n\n\n".join([*parts, _part("What was set.", settings)])
         + f'\n\nif __name__ == "__main__":\n    {start}\n'
@@ -93,21 +83,29 @@ def script_of_run(run: Run, folder: Path | None = None) -> str:
         RunError: the run cannot be read.
         PlanError: its graph has issues.
     """
-    graph, record, events = run.graph(), run.record(), run.events()
-    started = [event for event in events if event.get("event") == "start"]
-    fitted = [event for event in events if event.get("event") == "horizon"]
-    config = train_config(graph)
-    if fitted:  # a time budget was measured once; whoever repeats the run takes what came of it
-        config = dataclasses.replace(
-            config, max_minutes=0.0, steps=fitted[-1]["steps"], hold_steps=fitted[-1].get("hold_steps", config.hold_steps)
-        )
+    record, weights = run.record(), run.checkpoint("best")
+    parent = record.get("parent")
+    first = f" That run went on where {parent} had ended; trained from here, the model begins anew." if parent else ""
     return script(
-        graph,
-        config=config,
-        threads=started[-1].get("threads") if started else None,
+        graph_of_run(run),
         max_steps=record.get("max_steps"),
-        weights=Path(os.path.relpath(run.checkpoint("best"), folder or run.path)).as_posix(),
+        weights=Path(os.path.relpath(weights, folder or run.path)).as_posix(),
+        origin=f"It is the model of run {run.id}, whose weights --weights loads.{first}",
     )
+
+
+def graph_of_run(run: Run) -> Graph:
+    """The graph that trains as a run did, wherever it is trained: with its number of threads, and with the length that came of
+    its time budget, which would be measured anew otherwise. RunError when the run cannot be read."""
+    graph, events = run.graph(), run.events()
+    for event in events:
+        if event.get("event") == "start" and event.get("threads"):
+            graph = graph.with_training("threads", event["threads"])
+        if event.get("event") == "horizon":
+            graph = graph.with_training("max_minutes", 0.0).with_training("steps", event["steps"])
+            if event.get("hold_steps"):
+                graph = graph.with_training("hold_steps", event["hold_steps"])
+    return graph
 
 
 def packages(graph: Graph, *, with_weights: bool = False) -> list[str]:
@@ -130,13 +128,14 @@ def class_name(name: str, taken: Iterable[str]) -> str:
 # The parts of the file
 
 
-def _head(graph: Graph, needs: list[str], config: TrainConfig) -> str:
+def _head(graph: Graph, needs: list[str], config: TrainConfig, origin: str) -> str:
     """The first docstring. Only the graph's name is not ours, and it could hold anything."""
     shown = graph.name if len(graph.name) <= 80 else graph.name[:79] + "…"
     shown = repr(shown).replace("\\", "\\\\").replace('"', '\\"')
     extra = [] if any(need.startswith("safetensors") for need in needs) else ["--save and --weights need safetensors as well."]
     lines = [
         f'"""{shown}: a language model and its training in one file, made by CortexNodus {__version__}.',
+        *textwrap.wrap(origin.replace("\\", "").replace('"', "'"), 118),
         "",
         f"Needs Python 3.11 or newer ({platform.python_version()} made it) and",
         f"    pip install {' '.join(needs)}",

@@ -33,7 +33,6 @@ def main(
     source: TextSource,
     config: TrainConfig,
     *,
-    threads: int | None = None,
     max_steps: int | None = None,
     weights: str | None = None,
     argv: list[str] | None = None,
@@ -42,14 +41,13 @@ def main(
 
     Args:
         make_model: gives the model for a vocabulary of so many tokens.
-        threads: of the CPU; torch's own choice when None. Equal losses, bit for bit, need equal threads.
         max_steps: where training ends early, unless the command line says otherwise.
         weights: file of `--weights` without a value, from the folder of the script.
     """
     arguments = _arguments(source, max_steps, weights, argv)
     try:
-        if threads:
-            torch.set_num_threads(threads)
+        if config.threads:
+            torch.set_num_threads(config.threads)
         if arguments.data:
             source.path = arguments.data
         _work(make_model, source, config, arguments)

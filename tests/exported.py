@@ -39,7 +39,7 @@ def model_of(module: ModuleType) -> type:
 def start(module: ModuleType, *options: str) -> int:
     """What the script does when it is started with these options; its exit status comes out."""
     return module.main(
-        model_of(module), module.SOURCE, module.CONFIG, threads=module.THREADS, max_steps=module.MAX_STEPS,
+        model_of(module), module.SOURCE, module.CONFIG, max_steps=module.MAX_STEPS,
         weights=module.WEIGHTS, argv=list(options),
     )  # fmt: skip
 

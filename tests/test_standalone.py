@@ -155,7 +155,7 @@ def test_the_script_of_a_run_loads_the_run_s_weights_and_says_its_loss(
     (loaded,) = told(module, capsys, "--weights")
     assert loaded["loss"] == min(event["loss"] for event in trained.events() if event["event"] == "validation")
     (start,) = [event for event in trained.events() if event["event"] == "start"]
-    assert start["threads"] == module.THREADS
+    assert start["threads"] == module.CONFIG.threads
 
 
 def test_the_script_of_a_run_writes_on_as_the_app_does(
