@@ -21,6 +21,26 @@ def setting(default: Any, help: str, **limits: Any) -> Any:
     return dataclasses.field(default=default, metadata={"help": help, **limits})
 
 
+# The settings in the groups that forms and the reference show them in.
+GROUPS: dict[str, tuple[str, ...]] = {
+    "Optimizer": (
+        "optimizer", "lr", "momentum", "beta2", "weight_decay", "clip_norm", "accumulate", "ema",
+    ),
+    "Schedule": (
+        "schedule", "warmup_steps", "hold_steps", "decay_share",
+    ),
+    "Length": (
+        "epochs", "steps", "max_minutes", "patience", "max_rise",
+    ),
+    "Validation and checkpoints": (
+        "eval_every", "log_every", "save_every", "keep_every", "sample_tokens", "sample_prompt",
+    ),
+    "Machine": (
+        "seed", "device", "precision", "compile", "threads",
+    ),
+}  # fmt: skip
+
+
 class TrainingError(RuntimeError):
     """Training cannot go on; the message says at which step, why and what to try."""
 

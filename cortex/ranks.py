@@ -67,7 +67,12 @@ def local_device(device: torch.device, environment: Mapping[str, str] = os.envir
 
 def join(device: torch.device) -> Ranks:
     """Meet the other processes: over NCCL on CUDA, over gloo elsewhere."""
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    store, rank, world = next(dist.rendezvous("env://"))
+    # torchrun may keep one store over its restarts (torch 2.13); under the same names the new processes would find the
+    # addresses of the dead ones in it.
+    store = dist.PrefixStore(f"attempt {restarts()}", store)
+    backend = "nccl" if device.type == "cuda" else "gloo"
+    dist.init_process_group(backend, store=store, rank=rank, world_size=world)
     return Ranks(device)
 
 

@@ -84,6 +84,20 @@ def figure(curves: Sequence[Curve], metric: str, axis: str, theme: Theme, height
                 text=[f"{y[best]:,.1f}" if metric == "perplexity" else f"{y[best]:.3f}"],
                 textposition="top center", textfont=dict(color=theme.text, size=12), cliponaxis=False,
             )  # fmt: skip
+    frame_layout(chart, theme, title, height)
+    chart.update_layout(uirevision="-".join([metric, axis, *(curve.run for curve in curves)]))
+    if len(curves) != 1:
+        chart.update_layout(legend=dict(x=0, xanchor="left", y=-0.22, yanchor="top"))
+    grid = dict(gridcolor=theme.line, zeroline=False, automargin=True, linecolor=theme.line)
+    chart.update_xaxes(title=AXES[axis], tickformat=",~r", **grid, showgrid=False)
+    chart.update_yaxes(title=unit, type="log" if logarithmic else "linear", **grid)
+    if logarithmic:
+        chart.update_yaxes(tickformat=",~r", dtick="D2" if _spread(chart) > 4 else "D1", minor=dict(showgrid=False))
+    return chart
+
+
+def frame_layout(chart: go.Figure, theme: Theme, title: str, height: int) -> None:
+    """Title, colours and hover of every chart of the app."""
     chart.update_layout(
         title=dict(text=f"<b>{title}</b>", font=dict(size=15, color=theme.text), x=0, xanchor="left", xref="paper", y=0.97),
         height=height,
@@ -95,17 +109,8 @@ def figure(curves: Sequence[Curve], metric: str, axis: str, theme: Theme, height
         modebar=dict(bgcolor="rgba(0,0,0,0)", color=theme.muted, activecolor=theme.ring),
         hovermode="x unified",
         hoverlabel=dict(bgcolor=theme.card, font=dict(color=theme.text), bordercolor=theme.line),
-        legend=dict(orientation="h", x=1, xanchor="right", y=1.02, yanchor="bottom", bgcolor="rgba(0,0,0,0)")
-        if len(curves) == 1
-        else dict(orientation="h", x=0, xanchor="left", y=-0.22, yanchor="top", bgcolor="rgba(0,0,0,0)"),
-        uirevision="-".join([metric, axis, *(curve.run for curve in curves)]),
+        legend=dict(orientation="h", x=1, xanchor="right", y=1.02, yanchor="bottom", bgcolor="rgba(0,0,0,0)"),
     )
-    grid = dict(gridcolor=theme.line, zeroline=False, automargin=True, linecolor=theme.line)
-    chart.update_xaxes(title=AXES[axis], tickformat=",~r", **grid, showgrid=False)
-    chart.update_yaxes(title=unit, type="log" if logarithmic else "linear", **grid)
-    if logarithmic:
-        chart.update_yaxes(tickformat=",~r", dtick="D2" if _spread(chart) > 4 else "D1", minor=dict(showgrid=False))
-    return chart
 
 
 def _spread(chart: go.Figure) -> float:

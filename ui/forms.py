@@ -11,6 +11,7 @@ from typing import Any
 import streamlit as st
 
 from cortex.builder import TRAINING, Plan
+from cortex.config import GROUPS
 from cortex.graph import Graph, Node
 from cortex.params import Bool, Choice, Float, Int, Param, complete
 from cortex.places import write_atomically
@@ -18,6 +19,9 @@ from cortex.presets import MODEL, model_settings, set_model
 from cortex.registry import KINDS
 from ui import session
 from ui.plain import plain
+
+# Groups of training settings that few change.
+_RARE = ("Validation and checkpoints", "Machine")
 
 
 def model_form(graph: Graph) -> None:
@@ -80,19 +84,31 @@ def _set_param(node_id: str, name: str, value: Any) -> None:
 
 
 def training_form(planned: Plan) -> None:
-    """The settings of the whole run."""
+    """The settings of the whole run in groups; those without an effect are not shown, the rarer ones on demand."""
     values = complete(TRAINING, planned.graph.training)
-    for name, param in TRAINING.items():
-        field(
-            f"training.{name}",
-            name,
-            param,
-            values[name],
-            lambda value, name=name: session.edit(lambda graph: graph.with_training(name, value)),
-        )
-        for issue in planned.issues:
-            if issue.field == f"training.{name}":
-                st.error(_sentence(issue.message, issue.hint))
+    faulty = {issue.field for issue in planned.issues}
+    rarer = st.toggle("All settings", key="training.all", help="Checkpoints, samples, device, precision and more.")
+    for group, names in GROUPS.items():
+        changed = any(values[name] != TRAINING[name].default or f"training.{name}" in faulty for name in names)
+        if group in _RARE and not rarer and not changed:
+            continue
+        st.caption(f"**{group}**")
+        for name in names:
+            if TRAINING[name].applies(values) or values[name] != TRAINING[name].default:
+                _training_field(planned, name, values[name])
+
+
+def _training_field(planned: Plan, name: str, value: Any) -> None:
+    field(
+        f"training.{name}",
+        name,
+        TRAINING[name],
+        value,
+        lambda value: session.edit(lambda graph: graph.with_training(name, value)),
+    )
+    for issue in planned.issues:
+        if issue.field == f"training.{name}":
+            st.error(_sentence(issue.message, issue.hint))
 
 
 def upload_form(node: Node) -> None:

@@ -30,6 +30,8 @@ PREPARING = "preparing"  # the data preparation that this session started: key o
 ERRORS = "form_errors"  # what was typed into a form and could not be read, by field
 MADE = "form_made"  # of each field: how often its widget was made anew, and the value it shows
 WRITTEN = "written"  # the text that the Generate page wrote last
+PROOF = "proof"  # the last proof of the Export page: key of what was proved, its rows, its error
+RANGE = "range"  # the learning-rate test that this session started: file, process
 WATCH = "watch"  # set for one script run: go to the Train page
 ENTERED = "entered"  # the entry file has run in this session
 

@@ -6,19 +6,18 @@ import os
 import shlex
 import subprocess
 import sys
-from dataclasses import asdict
 from pathlib import Path
 
 import streamlit as st
 
-from cortex import data, units
+from cortex import data, launch, units
 from cortex.builder import Plan, plan, train_config
 from cortex.checks import Issue
 from cortex.config import total_steps
 from cortex.corpus import CorpusError
 from cortex.graph import Graph, Node, to_json
 from cortex.places import Places, write_atomically
-from cortex.runs import ACTIVE, Run, create_run, list_runs, process_started
+from cortex.runs import ACTIVE, RESUMABLE, Run, list_runs, process_started
 from ui import reading, session
 from ui.plain import plain
 
@@ -96,8 +95,7 @@ def _start_preparing(graph: Graph, node: Node, where: Places) -> None:
     job = where.store / data.fingerprint(node)
     document, log = job.with_suffix(".json"), job.with_suffix(".log")
     write_atomically(document, to_json(graph), durable=False)
-    command = [sys.executable, "-m", "cortex", "data", "prepare", str(document)]
-    process = _spawn(command, log)
+    process = spawn_cortex(["data", "prepare", str(document)], log)
     st.session_state[session.PREPARING] = {
         "key": _key(node),
         "pid": process.pid,
@@ -112,15 +110,22 @@ def _key(node: Node) -> str:
 
 def start_run(graph: Graph, prepared: data.Prepared, where: Places, name: str | None = None) -> Run:
     """Create a run and start its worker, which goes on whatever happens to this page, browser or server."""
-    settings = asdict(train_config(graph))
-    run = create_run(where.runs, graph, fingerprint=prepared.fingerprint, training=settings, name=name)
-    _spawn(train_command(run), run.path / "log.txt")
+    run = launch.create(graph, prepared.fingerprint, where.runs, name=name)
+    launch.spawn(run)
     return run
 
 
+def start_seeds(graph: Graph, prepared: data.Prepared, where: Places, count: int) -> list[Run]:
+    """Create runs that differ in their seed and start their workers, which take turns."""
+    runs = launch.create_seeds(graph, prepared.fingerprint, where.runs, count)
+    for run in runs:
+        launch.spawn(run)
+    return runs
+
+
 def train_command(run: Run) -> list[str]:
-    """The command that starts a created run."""
-    return [sys.executable, "-m", "cortex", "train", str(run.path)]
+    """The command that starts a created run, or takes it up again."""
+    return [sys.executable, "-m", "cortex", "resume" if run.state() in RESUMABLE else "train", str(run.path)]
 
 
 def repeat_command(run: Run) -> str:
@@ -128,13 +133,14 @@ def repeat_command(run: Run) -> str:
     return shlex.join(["python", "-m", "cortex", "train", os.path.relpath(run.path / "run.json")])
 
 
-def _spawn(command: list[str], log: Path) -> subprocess.Popen[bytes]:
-    with open(log, "ab") as file:
+def spawn_cortex(arguments: list[str], log: Path, output: Path | None = None) -> subprocess.Popen[bytes]:
+    """The command line in a process of its own; what it says goes to the log, what it prints to `output`."""
+    with open(log, "wb") as errors, open(output or os.devnull, "wb") as printed:
         return subprocess.Popen(
-            command,
+            [sys.executable, "-m", "cortex", *arguments],
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=file,
+            stdout=printed,
+            stderr=errors,
             start_new_session=True,
             cwd=Path(__file__).parents[1],
             env={**os.environ, "CORTEXNODUS_HOME": str(_home())},
@@ -149,20 +155,22 @@ def cost(graph: Graph, prepared: data.Prepared, parameters: int | None, where: P
     """What training this graph takes, in words: steps and tokens, time where an equal run was measured here, and who shares
     the machine."""
     others = len(active_runs(where))
-    beside = f". {others} {'run is' if others == 1 else 'runs are'} going on; all get slower together" if others else ""
+    beside = f". It waits for {others} {'run' if others == 1 else 'runs'} before it" if others else ""
     return _alone(graph, prepared, parameters, where) + beside
 
 
 def _alone(graph: Graph, prepared: data.Prepared, parameters: int | None, where: Places) -> str:
     config, source = train_config(graph), data.source_of(data.source_node(graph))
     blocks = prepared.count("train") // source.seq_len
-    per_epoch = -(-blocks // source.batch_size)
+    per_epoch = -(-blocks // (source.batch_size * config.accumulate))
     steps = total_steps(config, per_epoch)
-    tokens = steps * source.batch_size * source.seq_len
+    tokens = steps * source.batch_size * config.accumulate * source.seq_len
     text = f"{steps:,} steps, {units.count(tokens)} tokens, reads the text {steps / per_epoch:,.1f} times"
     speed = measured_speed(parameters, source.batch_size, source.seq_len, where.runs)
-    if speed:
+    if speed and not config.max_minutes:
         return f"{text}; about {units.duration(tokens / speed)} at the {speed:,.0f} tokens/s that this machine last made of it"
+    if config.max_minutes:
+        return f"{text}, or what fits into {units.duration(60 * config.max_minutes)}"
     return f"{text}; how long that takes shows after its first seconds, and it can be stopped at any time"
 
 

@@ -8,11 +8,16 @@ from typing import Any
 import streamlit as st
 
 from cortex import units
-from cortex.data import source_node
+from cortex.builder import train_config
+from cortex.data import Prepared, source_node
+from cortex.graph import Graph
+from cortex.places import Places
 from cortex.runs import ACTIVE, Run, list_runs, summary_name
 from ui import charts, page, reading, session, start
+from ui.controls import controls
 from ui.plain import plain
 from ui.plot import show_chart
+from ui.range_panel import range_panel
 from ui.theme import theme
 
 _POLL_SECONDS = 1.0
@@ -43,6 +48,10 @@ def show() -> None:
     run = runs[shown]
     state = reading.read_summary(run)["state"]
     st.fragment(_live, run_every=_POLL_SECONDS if state in ACTIVE else None)(run, state)
+    graph = session.graph()
+    if graph is not None:
+        with st.expander(plain(f"Find a learning rate for {graph.name}")):
+            range_panel(graph, session.where())
 
 
 def _chosen(runs: dict[str, Run]) -> str | None:
@@ -86,14 +95,32 @@ def _new_run() -> None:
     elif prepared is None:
         start.prepare_data(graph, where)
     else:
-        if st.button(
-            plain(f"Train {graph.name} on {node.kind}"), type="primary", width="stretch", icon=":material/play_arrow:"
-        ):
-            run = start.start_run(graph, prepared, where)
-            st.session_state[session.RUN] = run.id
-            st.query_params["run"] = run.id
-            st.rerun()
+        label = plain(f"Train {graph.name} on {node.kind}")
+        go, more = st.columns([3, 1])
+        if go.button(label, type="primary", width="stretch", icon=":material/play_arrow:"):
+            _watch(start.start_run(graph, prepared, where))
+        with more.popover("More", width="stretch"):
+            _other_starts(graph, prepared, where)
         st.caption(start.cost(graph, prepared, planned.total, where))
+
+
+def _watch(run: Run) -> None:
+    st.session_state[session.RUN] = run.id
+    st.query_params["run"] = run.id
+    st.rerun()
+
+
+def _other_starts(graph: Graph, prepared: Prepared, where: Places) -> None:
+    minutes = st.number_input(
+        "Minutes at most", 0.0, 1e6, 0.0, step=5.0, key="start.minutes",
+        help="The first minute measures the speed; then the run and its schedule are shortened to fit. 0: as long as set.",
+    )  # fmt: skip
+    seeds = st.number_input("Seeds", 1, 100, 1, key="start.seeds", help="So many runs that differ in their seed, in turn.")
+    if minutes:
+        graph = graph.with_training("max_minutes", float(minutes))
+    st.caption("1 run" if seeds == 1 else f"{seeds} runs, one after the other, from seed {train_config(graph).seed} on")
+    if st.button("Train", key="start.go", type="primary", width="stretch"):
+        _watch(start.start_run(graph, prepared, where) if seeds == 1 else start.start_seeds(graph, prepared, where, seeds)[0])
 
 
 def _live(run: Run, state_before: str) -> None:
@@ -122,7 +149,7 @@ def _live(run: Run, state_before: str) -> None:
 
 
 def _header(run: Run, row: dict[str, Any]) -> None:
-    state, best, speed, left, stop = st.columns([1.2, 2, 1.2, 1.2, 1])
+    state, best, speed, left, first, second = st.columns([1, 1.9, 1.2, 1.2, 0.95, 0.95])
     state.metric("State", row["state"])
     at = f"step {row['best_step']:,}" if row["best_step"] is not None else None
     value = f"{units.perplexity(row['best_perplexity'])}"
@@ -131,14 +158,9 @@ def _header(run: Run, row: dict[str, Any]) -> None:
     speed.metric("Tokens per second", f"{per_second:,.0f}" if per_second else units.UNKNOWN)
     if row["state"] in ACTIVE:
         left.metric("Time left", units.duration(row["seconds_left"]))
-        asked = run.requested("stop")
-        stop.button(
-            "Stopping …" if asked else "Stop",
-            key="train.stop", on_click=run.request, args=("stop",), disabled=asked, icon=":material/stop:", width="stretch",
-            help="Ends the run after its current step. Its best and its last weights are kept.",
-        )  # fmt: skip
     else:
         left.metric("Time taken", units.duration(row["elapsed"]))
+    controls(run, row, first, second)
 
 
 def _progress(run: Run, row: dict[str, Any]) -> None:
@@ -147,12 +169,16 @@ def _progress(run: Run, row: dict[str, Any]) -> None:
     saved = run.checkpoint("best").is_file()
     what = "its best and its last weights are saved and can be used" if saved else "it had saved no weights yet; train it again"
     if row["state"] == "interrupted":
-        gone = "The worker of this run is gone: it was killed, or the machine was switched off"
-        st.warning(f"{gone}; {what}.", icon=":material/power_off:")
+        why = row["error"] or ""
+        st.warning(plain(f"{why[:1].upper()}{why[1:]}; {what}."), icon=":material/power_off:")
     if row["state"] == "stopped":
         st.info(f"Stopped on request; {what}.", icon=":material/stop_circle:")
+    if row["state"] == "paused":
+        st.info("Paused; Resume goes on as if it had never been left.", icon=":material/pause_circle:")
     message = run.status().get("message")
-    if row["state"] in ("starting", "preparing") and row["step"] is None:
+    if row["state"] == "queued":
+        st.info(f"Waiting for its turn: {message}.", icon=":material/hourglass_empty:")
+    elif row["state"] in ("starting", "preparing") and row["step"] is None:
         st.progress(0.0, text=message or "starting the worker; it loads torch first")
     elif row["last_step"]:
         step, steps = row["step"] or 0, row["last_step"]
@@ -169,6 +195,14 @@ def _folded(run: Run, row: dict[str, Any], curve: charts.Curve) -> None:
             chart.update_layout(showlegend=False)
             with column:
                 show_chart(chart, key=f"train.{metric}")
+    samples = [event for event in reading.read_events(run) if event["event"] == "sample"]
+    if samples:
+        with st.expander("Samples along the way"):
+            for event in samples[:-6:-1]:
+                st.caption(f"step {event['step']:,}")
+                st.code(f"{event.get('prompt') or ''}{event.get('text') or ''}", language=None, wrap_lines=True)
+    with st.expander("Checkpoints"):
+        _checkpoints(run, row)
     with st.expander("Log"):
         st.code(run.log_tail() or "nothing written yet", language=None)
     with st.expander("The command, and what this run was started with"):
@@ -181,3 +215,21 @@ def _folded(run: Run, row: dict[str, Any], curve: charts.Curve) -> None:
             st.write(f"Bits per byte: {units.UNKNOWN} ({row['why_not_bits']})")
         if row["state"] != "damaged":
             st.json(run.record(), expanded=1)
+
+
+def _checkpoints(run: Run, row: dict[str, Any]) -> None:
+    from cortex.checkpoints import saved_step
+
+    kept = run.kept()
+    if not kept:
+        st.caption("None yet; the first comes with the first validation.")
+    for name in kept:
+        path = run.checkpoint(name)
+        left, right = st.columns([3, 1], vertical_alignment="center")
+        left.markdown(f"**{name}** · step {saved_step(path) or 0:,} · {units.size(path.stat().st_size)}")
+        right.download_button(
+            "Download", lambda path=path: path.read_bytes(), f"{run.id}-{name}.safetensors", key=f"checkpoint.{name}",
+            on_click="ignore", width="stretch",
+        )  # fmt: skip
+    if row["state"] == "running":
+        st.button("Save now", key="train.save", on_click=run.request, args=("save",), disabled=run.requested("save"))
