@@ -12,6 +12,7 @@ from cortex.report import silence
 from cortex.runs import RunError
 from cortex.verbs import look, training
 from cortex.verbs.common import INTERRUPTED, OK, USER_ERROR, UserError
+from cortex.verbs.export import export
 from cortex.verbs.lr_range import lr_range
 
 
@@ -69,8 +70,8 @@ def _parser() -> _Parser:
             added.add_argument("--runs", metavar="DIR", help="the folder of all runs (default: runs)")
         return added
 
-    def takes_graph(added: _Parser) -> None:
-        added.add_argument("graph", nargs="?", metavar="GRAPH.json", help="a graph document")
+    def takes_graph(added: _Parser, metavar: str = "GRAPH.json", help: str = "a graph document") -> None:
+        added.add_argument("graph", nargs="?", metavar=metavar, help=help)
         added.add_argument("--preset", help="small, medium or large instead of a document")
         example = "training.lr=3e-4, nodes.data.seq_len=128, model.embedding_dim=256; may be repeated"
         added.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="settings", help=example)
@@ -106,6 +107,13 @@ def _parser() -> _Parser:
     added.add_argument("--steps", type=_positive, metavar="N", help="at most so many steps (default: 100)")
     added.add_argument("--low", type=_between(1e-12, 100), metavar="LR", help="first rate (default: 1e-6)")
     added.add_argument("--high", type=_between(1e-12, 100), metavar="LR", help="last rate (default: 1)")
+    added = verb("export", export, "A graph or a run as one stand-alone PyTorch script.", takes_runs=True)
+    takes_graph(added, "GRAPH.json|RUN", "a graph document, or a run's name or directory")
+    added.add_argument("--format", choices=("script",), default="script")
+    added.add_argument("-o", "--output", metavar="FILE", help="where to write it (default: standard output)")
+    proof = "train in the app and as the script, and lay the losses side by side"
+    added.add_argument("--prove", action="store_true", help=proof)
+    added.add_argument("--steps", type=_positive, default=20, metavar="N", help="steps of that proof (default: 20)")
     text = verb("data", look.data_prepare, "Tokenise the text of a graph beforehand.", json_lines=False)
     text.add_argument("what", choices=("prepare",))
     text.add_argument("graph", metavar="GRAPH.json", help="a graph document")

@@ -65,7 +65,7 @@ class TrainConfig:
     warmup_steps: int = setting(0, "Steps over which the learning rate grows from 0.", low=0, high=1_000_000)
     hold_steps: int = setting(
         0, "Step before which the learning rate does not fall.", low=0, high=100_000_000,
-        only=("schedule", ("linear", "cosine")),
+        only=("schedule", ("linear", "cosine", "warmup_stable_decay")),
     )  # fmt: skip
     decay_share: float = setting(
         0.2, "Share of the run, at its end, in which the learning rate falls to 0 along a line.", low=0.001, high=1.0,
@@ -169,10 +169,10 @@ def learning_rate_at(step: int, config: TrainConfig, steps: int) -> float:
         return config.lr * (step + 1) / config.warmup_steps
     if config.schedule == "inverse_sqrt":
         return config.lr * math.sqrt(max(1, config.warmup_steps) / (step + 1))
-    if config.schedule == "warmup_stable_decay":
-        fall = max(1, round(config.decay_share * steps))
-        return config.lr * max(0.0, min(1.0, (steps - step) / fall))
     flat = max(config.warmup_steps, config.hold_steps)
+    if config.schedule == "warmup_stable_decay":
+        fall = max(1, min(round(config.decay_share * steps), steps - flat))
+        return config.lr * max(0.0, min(1.0, (steps - step) / fall))
     done = max(0.0, min(1.0, (step - flat) / max(1, steps - flat)))
     if config.schedule == "linear":
         return config.lr * (1 - done)

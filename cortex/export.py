@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from cortex import __version__
-from cortex.builder import Call, Plan, PlanError, plan, train_config
+from cortex.builder import TRAINING, Call, Plan, PlanError, plan, train_config
 from cortex.config import TrainConfig
 from cortex.data import source_node
 from cortex.gather import Gathered, Import, gather, import_lines, part_text
@@ -103,7 +103,7 @@ def graph_of_run(run: Run) -> Graph:
             graph = graph.with_training("threads", event["threads"])
         if event.get("event") == "horizon":
             graph = graph.with_training("max_minutes", 0.0).with_training("steps", event["steps"])
-            if event.get("hold_steps"):
+            if event.get("hold_steps") and TRAINING["hold_steps"].applies(complete(TRAINING, graph.training)):
                 graph = graph.with_training("hold_steps", event["hold_steps"])
     return graph
 

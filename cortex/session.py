@@ -33,9 +33,10 @@ from cortex.config import TrainingError, eval_interval
 from cortex.corpus import CorpusError
 from cortex.device import pick_compile, pick_device, pick_precision
 from cortex.evaluate import evaluate
+from cortex.export import script_of_run
 from cortex.graph import from_document
 from cortex.judge import continue_text
-from cortex.places import json_line
+from cortex.places import json_line, write_atomically
 from cortex.runs import Run
 from cortex.status import Status
 from cortex.tokenizer import Tokenizer
@@ -160,6 +161,7 @@ class Session(Follower):
         self._preparing("preparing the data", None)
         prepared = self._prepare(self._preparing)
         shutil.copyfile(prepared.path / "tokenizer.json", self.run.path / "tokenizer.json")
+        write_atomically(self.run.path / "model.py", script_of_run(self.run))
         self._tokenizer = Tokenizer.load(self.run.path / "tokenizer.json")
         checkpoint = load_state(self.run.path / "checkpoints")
         self._make(prepared)

@@ -24,8 +24,9 @@ from cortex.optimize import MovingAverage, make_optimizer
 
 Event = dict[str, Any]
 
-# A time budget is measured for this long, or for a fifth of the budget where that is less.
+# The speed is measured for this long, or for this share of a smaller time budget, or half that share of the steps.
 _MEASURE_SECONDS = 60.0
+_MEASURE_SHARE = 0.2
 
 
 class OneProcess:
@@ -122,9 +123,10 @@ class Trainer:
             lr, norm = self._step()
             if norm is not None:
                 self._point(lr, norm)
-            if self._fit and self._processes.agree("fit" if self._elapsed() > self._measure_seconds() else ""):
+            if self._fit and self._processes.agree("measured" if self._measured() else ""):
                 self._fit_to_budget()
-            if self.step % self._eval_every == 0 or self.step == self.last_step:
+            due = self.step % self._eval_every == 0 or self.step == self.last_step
+            if due and self.validated != self.step:
                 self._check()
         if not self.validated and outcome != "paused":
             self._check()
@@ -137,7 +139,9 @@ class Trainer:
 
     def _step(self) -> tuple[float, Tensor | None]:
         """The learning rate of the step that was made and, where a point of the curve is due, the gradient's norm."""
-        lr = self._rate(self.step, self.config, self.steps)
+        # A length that is still to be fitted gives the learning rate nothing to fall towards.
+        config = replace(self.config, hold_steps=self.steps) if self._fit else self.config
+        lr = self._rate(self.step, config, self.steps)
         self._optimizer.set_lr(lr)
         self._optimizer.zero_grad()
         batch = self.blocks.batch(self.step)
@@ -255,8 +259,9 @@ class Trainer:
 
     # The time budget
 
-    def _measure_seconds(self) -> float:
-        return min(_MEASURE_SECONDS, 60 * self.config.max_minutes / 5)
+    def _measured(self) -> bool:
+        enough = min(_MEASURE_SECONDS, 60 * self.config.max_minutes * _MEASURE_SHARE)
+        return self._elapsed() > enough or self.step >= max(1, int(self.steps * _MEASURE_SHARE / 2))
 
     def _fit_to_budget(self) -> None:
         """Shorten the run so that it ends when the budget does; the learning rate falls from here on, where it falls."""
@@ -268,9 +273,7 @@ class Trainer:
         fitting = self.step + max(1, int(left / (per_step + check / self._eval_every)))
         fitting = int(self._processes.agree(str(fitting)))
         self._fit = False
-        if fitting < self.steps:
-            hold = {"hold_steps": self.step} if self.config.schedule in ("linear", "cosine") else {}
-            self.config = replace(self.config, steps=fitting, **hold)
+        self.config = replace(self.config, steps=min(fitting, self.steps), hold_steps=self.step)
         self._on_event(
             {
                 "event": "horizon",
