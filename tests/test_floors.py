@@ -19,6 +19,7 @@ FLOORS: dict[int, tuple[str, ...]] = {
         "cortex.graph",
         "cortex.places",
         "cortex.units",
+        "cortex.machine",
         "cortex.metrics",
         "cortex.config",
         "cortex.gather",
