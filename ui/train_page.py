@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import Any
 
 import streamlit as st
@@ -19,8 +18,10 @@ from ui.plain import plain
 from ui.plot import show_chart
 from ui.range_panel import range_panel
 from ui.theme import theme
+from ui.train_details import details
 
 _POLL_SECONDS = 1.0
+_CHART_SECONDS = ((100, 2.0), (1000, 4.0), (float("inf"), 8.0))  # up to so many points: seconds between drawings
 _CHOICE = "train.choice"
 
 
@@ -47,7 +48,9 @@ def show() -> None:
     session.keep_in_url(run=shown)
     run = runs[shown]
     state = reading.read_summary(run)["state"]
-    st.fragment(_live, run_every=_POLL_SECONDS if state in ACTIVE else None)(run, state)
+    live = state in ACTIVE
+    st.fragment(_live, run_every=_POLL_SECONDS if live else None)(run, state)
+    st.fragment(_curves, run_every=_chart_seconds(run) if live else None)(run)
     graph = session.graph()
     if graph is not None:
         with st.expander(plain(f"Find a learning rate for {graph.name}")):
@@ -124,20 +127,22 @@ def _other_starts(graph: Graph, prepared: Prepared, where: Places) -> None:
 
 
 def _live(run: Run, state_before: str) -> None:
-    """What changes while the run goes on."""
+    """State and progress: cheap, so that they are looked at every second."""
     row = reading.read_summary(run)
     if row["state"] != state_before:
         st.rerun()
     _header(run, row)
     _progress(run, row)
+
+
+def _curves(run: Run) -> None:
+    """The charts and what is folded away."""
+    row = reading.read_summary(run)
     curve = reading.curve(run, run.path.parent, row["name"])
-    left, right = st.columns(2)
-    look = theme()
     if not curve.empty:
-        for column, metric in ((left, "loss"), (right, "perplexity")):
-            chart = charts.figure([curve], metric, "step", look)
+        for column, metric in zip(st.columns(2), ("loss", "perplexity"), strict=True):
             with column:
-                show_chart(chart, key=f"train.{metric}")
+                show_chart(charts.figure([curve], metric, "step", theme()), key=f"train.{metric}")
         thinned = f" One of every {curve.every} training points is drawn." if curve.every > 1 else ""
         st.caption(
             "Thin: training, each point the mean since the last one, with dropout. Bold: the whole validation split, without."
@@ -145,7 +150,13 @@ def _live(run: Run, state_before: str) -> None:
         )
     elif row["state"] in ACTIVE:
         st.info("The first point comes after the first step.", icon=":material/hourglass_empty:")
-    _folded(run, row, curve)
+    details(run, row, curve)
+
+
+def _chart_seconds(run: Run) -> float:
+    """Seconds between two drawings of the charts: each takes processor time from the training, the more the more points."""
+    points = len(reading.read_events(run))
+    return next(seconds for most, seconds in _CHART_SECONDS if points <= most)
 
 
 def _header(run: Run, row: dict[str, Any]) -> None:
@@ -185,51 +196,3 @@ def _progress(run: Run, row: dict[str, Any]) -> None:
         epoch = f", epoch {row['epoch']:.2f}" if row["epoch"] is not None else ""
         seen = f", {units.count(row['tokens'])} tokens seen" if row["tokens"] else ""
         st.progress(min(1.0, step / steps), text=f"step {step:,} of {steps:,}{epoch}{seen}")
-
-
-def _folded(run: Run, row: dict[str, Any], curve: charts.Curve) -> None:
-    look = theme()
-    with st.expander("Learning rate, gradient norm, throughput"):
-        for column, metric in zip(st.columns(3), ("lr", "grad_norm", "tokens_per_second"), strict=True):
-            chart = charts.figure([curve], metric, "step", look, height=260)
-            chart.update_layout(showlegend=False)
-            with column:
-                show_chart(chart, key=f"train.{metric}")
-    samples = [event for event in reading.read_events(run) if event["event"] == "sample"]
-    if samples:
-        with st.expander("Samples along the way"):
-            for event in samples[:-6:-1]:
-                st.caption(f"step {event['step']:,}")
-                st.code(f"{event.get('prompt') or ''}{event.get('text') or ''}", language=None, wrap_lines=True)
-    with st.expander("Checkpoints"):
-        _checkpoints(run, row)
-    with st.expander("Log"):
-        st.code(run.log_tail() or "nothing written yet", language=None)
-    with st.expander("The command, and what this run was started with"):
-        st.code(shlex.join(["python", *start.train_command(run)[1:]]), language="bash")
-        st.caption("To train the same again:")
-        st.code(start.repeat_command(run), language="bash")
-        if row["bits_per_byte"] is not None:
-            st.write(f"Best validation: {row['bits_per_byte']:.3f} bits per byte")
-        elif row["why_not_bits"]:
-            st.write(f"Bits per byte: {units.UNKNOWN} ({row['why_not_bits']})")
-        if row["state"] != "damaged":
-            st.json(run.record(), expanded=1)
-
-
-def _checkpoints(run: Run, row: dict[str, Any]) -> None:
-    from cortex.checkpoints import saved_step
-
-    kept = run.kept()
-    if not kept:
-        st.caption("None yet; the first comes with the first validation.")
-    for name in kept:
-        path = run.checkpoint(name)
-        left, right = st.columns([3, 1], vertical_alignment="center")
-        left.markdown(f"**{name}** · step {saved_step(path) or 0:,} · {units.size(path.stat().st_size)}")
-        right.download_button(
-            "Download", lambda path=path: path.read_bytes(), f"{run.id}-{name}.safetensors", key=f"checkpoint.{name}",
-            on_click="ignore", width="stretch",
-        )  # fmt: skip
-    if row["state"] == "running":
-        st.button("Save now", key="train.save", on_click=run.request, args=("save",), disabled=run.requested("save"))
