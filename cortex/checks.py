@@ -14,7 +14,7 @@ from cortex.graph import Edge, Graph, Node
 from cortex.registry import KINDS
 
 # Names that a node may not have: the model class and its exported form use them. A leading underscore is ours as well.
-RESERVED = frozenset(dir(nn.Module)) | frozenset(vars(nn.Module())) | {"logits", "new_cache", "loss_weights", "self"}
+RESERVED = frozenset(dir(nn.Module)) | frozenset(vars(nn.Module())) | {"logits", "new_cache", "loss_weights", "heads", "self"}
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from conftest import PROJECT, MakeGraph, made_lines, tiny_graph
 from exported import load, model_of
 
 from cortex.builder import Model, PlanError, build, plan
+from cortex.checks import RESERVED
 from cortex.export import class_name, literal, model_class, packages, script
 from cortex.graph import Edge, Graph, Node, from_json
 from cortex.registry import KINDS, Kind
@@ -251,6 +252,13 @@ def test_a_node_with_the_name_of_a_value_does_not_meet_another_with_the_name_tha
     edges = tuple(Edge(names.get(edge.source, edge.source), names.get(edge.target, edge.target)) for edge in graph.edges)
     graph = dataclasses.replace(graph, nodes=nodes, edges=edges)
     assert_same_model(graph, load(script(graph), tmp_path))
+
+
+def test_no_node_may_have_a_name_that_the_model_has_for_something_else(tmp_path: Path, text: Path) -> None:
+    module = load(script(tiny_graph(text)), tmp_path)
+    for model in (build(plan(tiny_graph(text), V)), model_of(module)(V)):
+        own = {name for name in {*vars(model), *vars(type(model))} if not name.startswith("_")}
+        assert {"heads", "loss_weights", "logits", "new_cache", "forward"} <= own <= RESERVED
 
 
 def test_a_graph_with_a_fault_is_not_exported(make_graph: MakeGraph) -> None:

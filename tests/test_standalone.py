@@ -186,6 +186,18 @@ def test_a_run_that_was_cut_short_is_exported_with_its_length(
     assert losses_of(told(module, capsys)) == losses_of(run.events())
 
 
+def test_a_run_with_a_time_budget_is_exported_with_the_length_that_came_of_it(
+    tmp_path: Path, make_graph: MakeGraph, make_run: Callable[..., Run], home: Places, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = app_trains(make_graph(schedule="cosine", max_minutes=0.5, steps=30, log_every=1), make_run, home)
+    (fitted,) = [event for event in run.events() if event["event"] == "horizon"]
+    module = load(script_of_run(run), tmp_path)
+    assert (module.CONFIG.max_minutes, module.CONFIG.steps) == (0.0, fitted["steps"])
+    ours, its = (losses_of(lines) for lines in (run.events(), told(module, capsys)))
+    assert set(its) <= set(ours), "but for a validation more, which measured the speed, they are the same"
+    assert len(its) == fitted["last_step"] + len([loss for loss in its if loss[0] == "validation"])
+
+
 def test_evaluation_in_the_app_says_the_loss_that_the_script_says(
     tmp_path: Path, trained: Run, trained_home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -22,6 +22,7 @@ def navigation() -> StreamlitPage:
             st.Page("pages/train.py", title="Train", icon=":material/monitoring:"),
             st.Page("pages/runs.py", title="Runs", icon=":material/table_rows:"),
             st.Page("pages/generate.py", title="Generate", icon=":material/edit_note:"),
+            st.Page("pages/export.py", title="Export", icon=":material/code:"),
         ],
         position="top",
     )

@@ -1,0 +1,5 @@
+"""The model as a script of its own."""
+
+from ui import export_page
+
+export_page.show()
