@@ -15,6 +15,7 @@ from cortex.builder import PlanError
 from cortex.checkpoints import saved_step
 from cortex.config import TrainingError
 from cortex.corpus import CorpusError
+from cortex.machine import keep_pages
 from cortex.queue import take_slot
 from cortex.runs import Run, RunError
 from cortex.session import Session
@@ -49,6 +50,7 @@ def work(
     try:
         if queued:
             slot = take_slot(run, lambda word: _while_queued(word, status, asked))
+        keep_pages()
         state = Session(run, store, processes, status=status, asked=asked, log=log, on_event=on_event).train()
     except Stopped as word:
         state = str(word)
