@@ -1,6 +1,6 @@
 """What moves the weights: the optimizer of a TrainConfig, and a moving average of the weights.
 
-Importable alone: torch, and config.py.
+Importable alone: torch, config.py and muon.py.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from cortex.config import TrainConfig
+from cortex.muon import Muon
 
 
 class Optimizers:
@@ -57,12 +58,7 @@ def make_optimizer(model: nn.Module, config: TrainConfig) -> Optimizers:
         others = _groups([parameter for parameter in trained if id(parameter) not in taken], config.weight_decay)
         parts: list[torch.optim.Optimizer] = []
         if matrices:
-            parts.append(
-                torch.optim.Muon(
-                    matrices, lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay,
-                    adjust_lr_fn="match_rms_adamw",
-                )
-            )  # fmt: skip
+            parts.append(Muon(matrices, config.lr, config.momentum, config.weight_decay))
         if others:
             parts.append(torch.optim.AdamW(others, lr=config.lr, betas=(0.9, config.beta2), fused=True))
         return Optimizers(*parts)

@@ -20,6 +20,7 @@ FLOORS: dict[int, tuple[str, ...]] = {
         "cortex.places",
         "cortex.units",
         "cortex.machine",
+        "cortex.muon",
         "cortex.metrics",
         "cortex.config",
         "cortex.gather",
@@ -54,7 +55,8 @@ FLOORS: dict[int, tuple[str, ...]] = {
 SHARED = ("ui", "pages")
 # An exported script contains what it needs of these word for word, so they need nothing else of ours.
 ALONE = (
-    "cortex.corpus", "cortex.tokenizer", "cortex.config", "cortex.blocks", "cortex.device", "cortex.optimize", "cortex.train",
+    "cortex.corpus", "cortex.tokenizer", "cortex.config", "cortex.blocks", "cortex.device", "cortex.muon", "cortex.optimize",
+    "cortex.train",
     "cortex.evaluate", "cortex.generate", "cortex.encode", "cortex.places", "cortex.standalone",
 )  # fmt: skip
 SCREEN = {"streamlit", "streamlit_flow", "plotly"}
