@@ -66,12 +66,17 @@ def load_state(folder: Path) -> dict[str, Any] | None:
     """The state that belongs to last.safetensors; None when the run has saved none yet.
 
     Raises:
-        RunError: it cannot be read.
+        RunError: it cannot be read, or only one of the two is there, which no kill can leave behind.
     """
-    step = saved_step(folder / "last.safetensors")
-    path = _state_path(folder, step) if step is not None else None
-    if path is None or not path.is_file():
+    last = folder / "last.safetensors"
+    if not last.exists():
         return None
+    step = saved_step(last)
+    if step is None:
+        raise RunError(f"{last}: cannot be read; the training cannot go on from it")
+    path = _state_path(folder, step)
+    if not path.is_file():
+        raise RunError(f"{path}: is not there, so the training cannot go on from the weights of step {step:,}")
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # whatever a damaged or foreign file makes of the reader; nothing in it is run
@@ -99,16 +104,18 @@ def same_as(source: Path, target: Path) -> None:
     _replace(target, link)
 
 
-def inherit(parent: Run, child: Run) -> int:
-    """Give a new run the last weights and state of another to go on from; the step they are of comes out.
+def step_to_go_on_from(run: Run) -> int:
+    """The step of a run's last checkpoint; RunError when it has none that a training could go on from."""
+    step = saved_step(run.checkpoint("last"))
+    if step is None or not _state_path(run.path / "checkpoints", step).is_file():
+        raise RunError(f"run {run.id} has no checkpoint to go on from")
+    return step
 
-    Raises:
-        RunError: the parent has nothing that a training could go on from.
-    """
+
+def inherit(parent: Run, child: Run) -> int:
+    """Give a new run the last weights and state of another to go on from; the step they are of comes out."""
     source, target = parent.path / "checkpoints", child.path / "checkpoints"
-    step = saved_step(source / "last.safetensors")
-    if step is None or not _state_path(source, step).is_file():
-        raise RunError(f"run {parent.id} has no checkpoint to go on from")
+    step = step_to_go_on_from(parent)
     same_as(_state_path(source, step), _state_path(target, step))
     same_as(source / "last.safetensors", target / "last.safetensors")
     return step

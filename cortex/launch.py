@@ -47,14 +47,12 @@ def extend(parent: Run, *, steps: int = 0, epochs: int = 0, name: str | None = N
     Raises:
         RunError: the other is still going on, or has no checkpoint to go on from.
     """
-    from cortex.checkpoints import inherit, saved_step
+    from cortex.checkpoints import inherit, step_to_go_on_from
 
     state = parent.state()
     if state in ACTIVE:
         raise RunError(f"run {parent.id} is {state}; extend it when it has ended")
-    done = saved_step(parent.checkpoint("last"))
-    if done is None:
-        raise RunError(f"run {parent.id} has no checkpoint to go on from")
+    done = step_to_go_on_from(parent)
     per_epoch = next((event.get("steps_per_epoch") for event in parent.events() if event["event"] == "start"), None)
     if epochs and not per_epoch:
         raise RunError(f"run {parent.id} does not say how long an epoch is; give steps instead")

@@ -57,14 +57,20 @@ def take_slot(run: Run, on_wait: Callable[[str], None]) -> IO[str]:
     folder.mkdir(exist_ok=True)
     try:
         while True:
+            if not _tickets(run):  # resumed from a terminal, or so slow to start that it was given up
+                take_ticket(run)
             before = waiting_before(run)
             if not before and (slot := _free_slot(folder)):
                 return slot
             on_wait(_place(len(before)))
             time.sleep(_LOOK_SECONDS)
     finally:
-        for ticket in folder.glob(f"*~{run.id}"):
+        for ticket in _tickets(run):
             ticket.unlink(missing_ok=True)
+
+
+def _tickets(run: Run) -> list[Path]:
+    return [ticket for ticket in _folder(run).glob("*~*") if ticket.name.partition("~")[2] == run.id]
 
 
 def _place(before: int) -> str:

@@ -6,7 +6,6 @@ The first process of a training writes metrics and checkpoints; where there are 
 from __future__ import annotations
 
 import os
-import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -29,7 +28,7 @@ from cortex.checkpoints import (
     save_weights,
     saved_step,
 )
-from cortex.config import TrainingError, eval_interval
+from cortex.config import eval_interval
 from cortex.corpus import CorpusError
 from cortex.device import pick_compile, pick_device, pick_precision
 from cortex.evaluate import evaluate
@@ -160,7 +159,7 @@ class Session(Follower):
             self.processes.share(self.record)
         self._preparing("preparing the data", None)
         prepared = self._prepare(self._preparing)
-        shutil.copyfile(prepared.path / "tokenizer.json", self.run.path / "tokenizer.json")
+        write_atomically(self.run.path / "tokenizer.json", (prepared.path / "tokenizer.json").read_bytes())
         write_atomically(self.run.path / "model.py", script_of_run(self.run))
         self._tokenizer = Tokenizer.load(self.run.path / "tokenizer.json")
         checkpoint = load_state(self.run.path / "checkpoints")
@@ -209,6 +208,7 @@ class Session(Follower):
         best = self.run.checkpoint("best")
         if checkpoint["is_best"] and saved_step(best) != checkpoint["step"]:
             same_as(self.run.checkpoint("last"), best)
+        self._keep(checkpoint["step"])
 
     def _start_event(self) -> Event:
         prepared, trainer = self.prepared, self.trainer
@@ -290,8 +290,7 @@ class Session(Follower):
 
         The events are also in the checkpoint: whatever moment a kill comes at, either both are there or neither counts.
         """
-        if not self.trainer.finite():
-            raise TrainingError(f"a weight is no longer a number at step {self.trainer.step:,}; try a lower lr, or clip_norm=1")
+        self.trainer.check_numbers()
         step, folder = self.trainer.step, self.run.path / "checkpoints"
         lines = [self._line(event) for event in events or []]
         os.fsync(self._metrics.fileno())
@@ -302,12 +301,16 @@ class Session(Follower):
         drop_other_states(folder, step)
         if best:
             same_as(self.run.checkpoint("last"), self.run.checkpoint("best"))
-        if self.config.keep_every and step and step % self.config.keep_every == 0:
-            same_as(self.run.checkpoint("last"), self.run.checkpoint(f"step-{step}"))
+        self._keep(step)
         self._saved, self._saved_at = step, time.monotonic()
         for event, line in zip(events or [], lines, strict=True):
             self._append(line)
             self._told(event)
+
+    def _keep(self, step: int) -> None:
+        """Keep the last weights for good where it is their turn."""
+        if self.config.keep_every and step and step % self.config.keep_every == 0:
+            same_as(self.run.checkpoint("last"), self.run.checkpoint(f"step-{step}"))
 
     def _write(self, event: Event) -> None:
         self._append(self._line(event))

@@ -169,12 +169,13 @@ class Trainer:
         for number, piece in enumerate(pieces):
             share = part * piece["targets"].numel() / rows["targets"].numel()
             piece = {name: tensor.to(self._device, non_blocking=True) for name, tensor in piece.items()}
-            with self._autocast:
-                losses = self._forward(piece)
-            means = {name: total / count for name, (total, count) in losses.items()}
-            loss = sum(self._weights.get(name, 1.0) * mean for name, mean in means.items())
-            # Ranks: gradients are averaged over the processes, whose shares of the whole batch add up to 1.
+            # Ranks: the last piece alone is waited for by the others, who may have more pieces or fewer.
             with self._no_sync(number < len(pieces) - 1):
+                with self._autocast:
+                    losses = self._forward(piece)
+                means = {name: total / count for name, (total, count) in losses.items()}
+                loss = sum(self._weights.get(name, 1.0) * mean for name, mean in means.items())
+                # Ranks: gradients are averaged over the processes, whose shares of the whole batch add up to 1.
                 (loss if share == 1 else loss * (share * self._processes.world)).backward()
             first = next(iter(means.values())).detach()
             first = first if share == 1 else first * share
@@ -196,11 +197,7 @@ class Trainer:
     # What is told
 
     def _point(self, lr: float, norm: Tensor) -> None:
-        losses = torch.stack(self._losses)
-        mean = losses.mean().item()
-        if not math.isfinite(mean):
-            bad = int(losses.isfinite().logical_not().nonzero()[0])
-            raise TrainingError(_not_finite("loss", losses[bad].item(), self.step - len(losses) + 1 + bad, self.config))
+        mean = self._mean_loss()
         if self.config.max_rise and mean > self._lowest + self.config.max_rise:
             raise TrainingError(
                 f"the training loss rose to {mean:.3f} at step {self.step:,} from {self._lowest:.3f}, more than "
@@ -224,8 +221,20 @@ class Trainer:
         self._losses = []
         self._mark, self._tokens_marked = time.perf_counter(), self.tokens
 
+    def _mean_loss(self) -> float:
+        """Of the steps since the last point; TrainingError names the first of them whose loss is not a number."""
+        if not self._losses:
+            return math.nan
+        losses = torch.stack(self._losses)
+        mean = losses.mean().item()
+        if not math.isfinite(mean):
+            bad = int(losses.isfinite().logical_not().nonzero()[0])
+            raise TrainingError(_not_finite("loss", losses[bad].item(), self.step - len(losses) + 1 + bad, self.config))
+        return mean
+
     def _check(self) -> None:
         pause = time.perf_counter()
+        self._mean_loss()
         self.model.eval()
         try:
             with self.judged():
@@ -268,6 +277,8 @@ class Trainer:
         per_step = self._elapsed() / self.step
         before = time.perf_counter()
         self._check()  # measures what a validation takes
+        if self.validated != self.step:  # asked to stop meanwhile; to be fitted when the run is taken up again
+            return
         check = time.perf_counter() - before
         left = 60 * self.config.max_minutes - self._elapsed() - check  # the last validation
         fitting = self.step + max(1, int(left / (per_step + check / self._eval_every)))
@@ -293,9 +304,11 @@ class Trainer:
         with self._average.in_place() if self._average else contextlib.nullcontext():
             yield
 
-    def finite(self) -> bool:
-        """Whether every parameter is a number, so that a checkpoint of this moment is one to go back to."""
-        return all(bool(parameter.isfinite().all()) for parameter in self.model.parameters())
+    def check_numbers(self) -> None:
+        """TrainingError unless losses and parameters are numbers, so that a checkpoint of now is one to go back to."""
+        self._mean_loss()
+        if not all(bool(parameter.isfinite().all()) for parameter in self.model.parameters()):
+            raise TrainingError(f"a weight is no longer a number at step {self.step:,}; {_advice(self.config)}")
 
     def state(self) -> dict[str, Any]:
         """All that decides how the training goes on, but for the model's own parameters, which are in it only where the
@@ -325,7 +338,8 @@ class Trainer:
         """Go on from `state`, the model having been given the weights that were saved with it.
 
         Args:
-            same_length: keep the horizon that a time budget was fitted to; False for a run that is made longer.
+            same_length: keep the horizon that a time budget was fitted to; False for a longer run with a curve of its own,
+                whose best validation is one of its own too.
         """
         for name in ("step", "tokens", "seconds", "best", "validated", "worse"):
             setattr(self, name, state[name])
@@ -335,7 +349,7 @@ class Trainer:
             self._fit = state["fit"]
             self.config = replace(self.config, **state["fitted"])
         else:
-            self._fit, self.worse = False, 0
+            self._fit, self.best, self.validated, self.worse = False, math.inf, 0, 0
         self._optimizer.load_state_dict(state["optimizer"])
         torch.set_rng_state(state["random"])
         if self._device.type == "cuda":
