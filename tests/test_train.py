@@ -1,120 +1,23 @@
-"""The trainer: blocks, schedule, events, stopping; a model learns, twice the same."""
+"""The trainer's loop: what a step does to the weights and what is told of it; a model learns, twice the same."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from conftest import MakeGraph
-from torch import Tensor, nn
+from tables import Deep, Table, run_table, tokens
+from torch import Tensor
 
 from cortex.blocks import Blocks
 from cortex.builder import build, plan, train_config
-from cortex.config import TrainConfig, TrainingError, eval_interval, learning_rate_at, total_steps
+from cortex.config import TrainConfig, TrainingError, learning_rate_at
 from cortex.data import Prepared, source_of
 from cortex.device import pick_device
 from cortex.evaluate import evaluate
-from cortex.optimize import make_optimizer
-from cortex.train import Event, train
-
-
-class Table(nn.Module):
-    """The smallest language model there is: scores of the next token by the present one."""
-
-    def __init__(self, vocabulary: int = 5, **weights: float) -> None:
-        super().__init__()
-        self.scores = nn.Embedding(vocabulary, vocabulary)
-        self.loss_weights = weights
-
-    def forward(self, batch: dict[str, Tensor]) -> dict[str, tuple[Tensor, int]]:
-        logits, targets = self.scores(batch["inputs"]).flatten(0, 1), batch["targets"].flatten()
-        total = nn.functional.cross_entropy(logits, targets, reduction="sum")
-        return {name: (total, targets.numel()) for name in self.loss_weights or ("loss",)}
-
-
-def tokens(count: int = 400, vocabulary: int = 5) -> np.ndarray:
-    return np.random.default_rng(1).integers(0, vocabulary, count + 1).astype(np.uint8)
-
-
-def run_table(config: TrainConfig, model: nn.Module | None = None, **settings: Any) -> tuple[str, list[Event], nn.Module]:
-    """A short training of a Table with everything it reported."""
-    torch.manual_seed(1)
-    model, events, data = model or Table(), [], tokens()
-    outcome = train(
-        model,
-        Blocks(data, 8, 4, config.seed),
-        config,
-        **{
-            "validate": lambda: evaluate(model, data, 8).loss,
-            "on_event": events.append,
-            "eval_every": config.eval_every or 10,
-            **settings,
-        },
-    )
-    return outcome, events, model
-
-
-# Blocks
-
-
-@pytest.mark.parametrize(("count", "seq_len", "batch_size"), [(400, 8, 4), (403, 8, 7), (64, 64, 1), (100, 7, 100)])
-def test_every_epoch_reads_each_block_exactly_once_in_an_order_of_its_own(count: int, seq_len: int, batch_size: int) -> None:
-    data = np.arange(count + 1)
-    blocks = Blocks(data, seq_len, batch_size, seed=3)
-    assert blocks.blocks == count // seq_len
-    orders = []
-    for epoch in range(3):
-        steps = range(epoch * blocks.steps_per_epoch, (epoch + 1) * blocks.steps_per_epoch)
-        batches = [blocks.batch(step) for step in steps]
-        rows = torch.cat([batch["inputs"] for batch in batches])
-        assert torch.equal(torch.cat([batch["targets"] for batch in batches]), rows + 1)
-        assert sorted(rows.flatten().tolist()) == list(range(blocks.blocks * seq_len))
-        assert all(len(batch["inputs"]) == batch_size for batch in batches[:-1])
-        orders.append(rows[:, 0].tolist())
-    if blocks.blocks > 5:
-        assert orders[0] != orders[1] != orders[2]
-
-
-def test_the_order_hangs_on_seed_and_epoch_alone() -> None:
-    data = np.arange(401)
-    one, same, other = (Blocks(data, 8, 4, seed) for seed in (1, 1, 2))
-    assert torch.equal(one.batch(30)["inputs"], same.batch(30)["inputs"])  # whichever batches were asked for before
-    assert torch.equal(one.batch(2)["inputs"], same.batch(2)["inputs"])
-    assert not torch.equal(one.batch(2)["inputs"], other.batch(2)["inputs"])
-
-
-def test_a_text_shorter_than_one_block_is_refused_with_both_lengths() -> None:
-    with pytest.raises(TrainingError, match="7 tokens, less than seq_len=8"):
-        Blocks(np.arange(8), 8, 1, 1)
-
-
-# Schedule
-
-
-@pytest.mark.parametrize(
-    ("schedule", "step", "wanted"),
-    [
-        ("constant", 0, 0.01),
-        ("constant", 3, 0.04),
-        ("constant", 4, 0.04),
-        ("constant", 99, 0.04),
-        ("linear", 1, 0.02),
-        ("linear", 4, 0.04),
-        ("linear", 28, 0.03),
-        ("linear", 52, 0.02),
-        ("linear", 100, 0.0),
-        ("cosine", 2, 0.03),
-        ("cosine", 28, 0.04 * (2 + math.sqrt(2)) / 4),
-        ("cosine", 52, 0.02),
-        ("cosine", 100, 0.0),
-    ],
-)
-def test_the_learning_rate_is_that_worked_out_by_hand(schedule: str, step: int, wanted: float) -> None:
-    config = TrainConfig(lr=0.04, schedule=schedule, warmup_steps=4)
-    assert learning_rate_at(step, config, 100) == pytest.approx(wanted, abs=1e-12)
+from cortex.train import train
 
 
 def test_the_rate_that_an_event_names_is_the_one_of_its_step() -> None:
@@ -122,21 +25,6 @@ def test_the_rate_that_an_event_names_is_the_one_of_its_step() -> None:
     _, events, _ = run_table(config)
     rates = {event["step"]: event["lr"] for event in events if event["event"] == "train"}
     assert rates == {step: learning_rate_at(step - 1, config, 20) for step in (1, 5, 10, 15, 20)}
-
-
-def test_the_length_of_a_run_is_steps_or_else_epochs() -> None:
-    assert total_steps(TrainConfig(epochs=3), 7) == 21
-    assert total_steps(TrainConfig(epochs=3, steps=5), 7) == 5
-
-
-def test_validations_take_about_a_twentieth_of_the_work_where_nothing_else_is_said() -> None:
-    assert eval_interval(TrainConfig(eval_every=7), 10**9, 100) == 7
-    assert eval_interval(TrainConfig(), 100, 1280) == 50
-    interval = eval_interval(TrainConfig(), 10**6, 1280)
-    assert (10**6 / 3) / (interval * 1280) == pytest.approx(0.05, rel=0.01)
-
-
-# The loop
 
 
 def test_one_batch_is_learned_by_heart(make_graph: MakeGraph) -> None:
@@ -231,41 +119,6 @@ def test_the_model_is_in_eval_mode_for_validation_and_in_training_mode_for_steps
     assert modes == [("step", True), ("check", False)] * 2
 
 
-def test_max_steps_ends_early_and_changes_nothing_before() -> None:
-    config = TrainConfig(lr=0.1, steps=40, schedule="cosine", log_every=1)
-    whole = run_table(config)[1]
-    outcome, cut, _ = run_table(config, max_steps=12)
-    assert outcome == "finished" and cut[-1]["step"] == 12
-    points = [(event["loss"], event["lr"]) for event in cut if event["event"] == "train"]
-    assert points == [(event["loss"], event["lr"]) for event in whole if event["event"] == "train"][:12]
-
-
-def test_a_stop_is_heard_at_the_next_step_and_the_end_says_so() -> None:
-    steps: list[int] = []
-    outcome, events, _ = run_table(TrainConfig(steps=40), should_stop=lambda: steps.append(1) or len(steps) > 15)
-    assert outcome == "stopped" and events[-1]["state"] == "stopped" and events[-1]["step"] == 15
-    assert [event["step"] for event in events if event["event"] == "validation"] == [10]
-
-
-def test_a_run_that_is_stopped_before_its_first_validation_is_still_validated() -> None:
-    steps: list[int] = []
-    _, events, _ = run_table(TrainConfig(steps=40), should_stop=lambda: steps.append(1) or len(steps) > 3)
-    assert [(event["event"], event["step"]) for event in events[-2:]] == [("validation", 3), ("end", 3)]
-
-
-def test_a_loss_that_is_no_longer_a_number_ends_training_with_advice() -> None:
-    model = Table()
-    with torch.no_grad():
-        model.scores.weight[2, 2] = math.inf
-    with pytest.raises(TrainingError, match=r"loss is (nan|inf) at step 1; try a lower lr than 0.001"):
-        run_table(TrainConfig(steps=5), model)
-
-
-def test_a_validation_loss_that_is_no_number_ends_training() -> None:
-    with pytest.raises(TrainingError, match="validation loss is nan at step 2"):
-        run_table(TrainConfig(steps=5), validate=lambda: math.nan, eval_every=2)
-
-
 def test_the_weight_of_a_loss_is_a_factor_of_what_is_trained_and_not_of_what_is_told() -> None:
     told, norms = [], []
     for weights in ({"first": 1.0, "second": 1.0}, {"first": 3.0, "second": 3.0}):
@@ -288,16 +141,58 @@ def test_a_gradient_longer_than_clip_norm_is_scaled_down_to_it() -> None:
     assert moved[1e-3] == pytest.approx(1e-3, rel=1e-2) and moved[0.0] > 0.01
 
 
-@pytest.mark.parametrize("name", ["Adam", "AdamW"])
-def test_the_optimizer_is_torchs_own_with_the_settings(name: str) -> None:
-    optimizer = make_optimizer(Table(), TrainConfig(optimizer=name, lr=0.3, weight_decay=0.2))
-    (part,) = optimizer.parts
-    assert type(part) is getattr(torch.optim, name)
-    assert part.defaults["lr"] == 0.3 and part.param_groups[0]["weight_decay"] == 0.2
-
-
 def test_a_device_that_is_not_there_is_said() -> None:
     assert pick_device("cpu").type == "cpu"
     if not torch.cuda.is_available():
         with pytest.raises(TrainingError, match="device=cuda: this machine has none"):
             pick_device("cuda")
+
+
+# Settings that change what a step is
+
+
+@pytest.mark.parametrize("accumulate", [2, 3, 4, 100])
+def test_a_batch_in_pieces_gives_the_gradient_of_the_whole_batch(accumulate: int) -> None:
+    told, gradients = [], []
+    for pieces in (1, accumulate):
+        torch.manual_seed(2)
+        model = Deep(dropout=0.0)
+        # The last batch of the epoch has two rows: fewer than most of these numbers of pieces.
+        config = TrainConfig(optimizer="SGD", lr=0.1, steps=13, accumulate=pieces, log_every=1)
+        events = run_table(config, model)[1]
+        told.append([event["loss"] for event in events if event["event"] == "train"])
+        gradients.append(torch.cat([parameter.grad.flatten() for parameter in model.parameters()]))
+    assert told[1] == pytest.approx(told[0], abs=1e-6)
+    torch.testing.assert_close(gradients[1], gradients[0], rtol=0, atol=1e-6)
+
+
+def test_what_is_validated_is_the_moving_average_and_what_is_trained_is_not() -> None:
+    config = TrainConfig(lr=0.1, steps=12, ema=0.6, eval_every=4)
+    torch.manual_seed(2)
+    model, validated, own = Deep(), [], []
+    by_hand = [parameter.detach().clone() for parameter in model.parameters()]
+
+    def look() -> float:
+        validated.append([parameter.detach().clone() for parameter in model.parameters()])
+        return 1.0
+
+    def note() -> bool:
+        own.append([parameter.detach().clone() for parameter in model.parameters()])
+        return False
+
+    run_table(config, model, validate=look, should_stop=note)
+    own.append([parameter.detach().clone() for parameter in model.parameters()])  # the first are those before any step
+    averages = []
+    for number, weights in enumerate(own[1:]):
+        keep = min(0.6, (1 + number) / (10 + number))
+        by_hand = [keep * old + (1 - keep) * new for old, new in zip(by_hand, weights, strict=True)]
+        averages.append(by_hand)
+    torch.testing.assert_close(validated, [averages[3], averages[7], averages[11]], rtol=1e-5, atol=1e-6)
+
+
+def test_a_moving_average_changes_no_step() -> None:
+    weights = []
+    for ema in (0.0, 0.9):
+        torch.manual_seed(2)
+        weights.append(run_table(TrainConfig(lr=0.1, steps=12, ema=ema), Deep())[2].state_dict())
+    assert all(torch.equal(value, weights[1][key]) for key, value in weights[0].items())
