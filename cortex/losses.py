@@ -9,8 +9,9 @@ from torch.nn import LinearCrossEntropyOptions
 from cortex.params import Choice, Float
 from cortex.registry import register
 
-# Rows of logits alive at once. 128 to 512 measured alike on a CPU, torch's own choice slower (docs/decisions.md).
-_CHUNK = 512
+# Logits alive at once: at most 512 rows and 32 MiB, what a last-level cache holds and glibc's allocator keeps
+# (docs/performance.md).
+_MOST_ROWS, _MOST_LOGITS = 512, 2**23
 
 
 @register(
@@ -49,7 +50,8 @@ class Loss(nn.Module):
     def from_hidden(self, x: Tensor, head: nn.Linear, targets: Tensor) -> tuple[Tensor, int]:
         """The same of head(x) for x (B, T, C), in chunks, so that the logits never exist as a whole."""
         x, flat = x.flatten(0, 1), targets.flatten()  # (B * T, C), (B * T,)
-        options = LinearCrossEntropyOptions(batch_chunk_size=_CHUNK)
+        rows = max(1, min(_MOST_ROWS, _MOST_LOGITS // head.out_features))
+        options = LinearCrossEntropyOptions(batch_chunk_size=rows)
         total = F.linear_cross_entropy(x, head.weight, flat, linear_bias=head.bias, reduction="sum", options=options)
         if self.training and self.label_smoothing:
             total = total + self.label_smoothing * _target_over_mean(x, head, flat)
