@@ -160,7 +160,6 @@ class Session(Follower):
         self._preparing("preparing the data", None)
         prepared = self._prepare(self._preparing)
         write_atomically(self.run.path / "tokenizer.json", (prepared.path / "tokenizer.json").read_bytes())
-        write_atomically(self.run.path / "model.py", script_of_run(self.run))
         self._tokenizer = Tokenizer.load(self.run.path / "tokenizer.json")
         checkpoint = load_state(self.run.path / "checkpoints")
         self._make(prepared)
@@ -172,6 +171,7 @@ class Session(Follower):
             self._go_on(checkpoint)
             if self._metrics.tell() == 0:
                 self._write(self._start_event())
+                self._explain()
             if checkpoint:
                 self._saved = self.trainer.step
                 parent = self.record.get("parent") if checkpoint["inherited"] else None
@@ -233,6 +233,10 @@ class Session(Follower):
             "processes": self.processes.world,
         }
 
+    def _explain(self) -> None:
+        """Keep the run as a script beside it, with the threads and the length that it has by now."""
+        write_atomically(self.run.path / "model.py", script_of_run(self.run))
+
     # While training
 
     def _leaves_validation(self) -> bool:
@@ -266,6 +270,7 @@ class Session(Follower):
             self._log(f"step {event['step']:,}: {text}")
         elif kind == "horizon":
             self._save([event])
+            self._explain()
             self._log(f"{event['last_step']:,} steps fit the time budget, at {event['seconds_per_step']:.3f} s each")
         elif kind == "end":
             if self._saved != event["step"]:
