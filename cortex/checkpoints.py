@@ -46,10 +46,10 @@ def save_state(state: dict[str, Any], folder: Path, step: int) -> None:
     _replace(_state_path(folder, step), lambda temporary: torch.save(state, temporary))
 
 
-def drop_other_states(folder: Path, step: int) -> None:
-    """Delete the states that no longer belong to the last weights."""
+def drop_other_states(folder: Path, step: int | None) -> None:
+    """Delete the states that do not belong to the last weights, which are of this step; None when there are none."""
     for path in folder.glob("state-*.pt"):
-        if path != _state_path(folder, step):
+        if step is None or path != _state_path(folder, step):
             path.unlink(missing_ok=True)
 
 
@@ -93,6 +93,9 @@ def load_weights(model: nn.Module, path: Path) -> None:
 
 def same_as(source: Path, target: Path) -> None:
     """Make `target` the same weights as `source`, in no room of its own where the disk can do that; atomically."""
+
+    if target.exists() and source.samefile(target):  # a rename over a second name of the same file does nothing at all
+        return
 
     def link(temporary: Path) -> None:
         temporary.unlink(missing_ok=True)

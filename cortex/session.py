@@ -6,6 +6,7 @@ The first process of a training writes metrics and checkpoints; where there are 
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -36,10 +37,11 @@ from cortex.export import script_of_run
 from cortex.graph import from_document
 from cortex.judge import continue_text
 from cortex.places import json_line, write_atomically
-from cortex.runs import Run
+from cortex.runs import Run, RunError
 from cortex.status import Status
 from cortex.tokenizer import Tokenizer
 from cortex.train import Event, OneProcess, Trainer
+from cortex.units import size
 
 # A checkpoint to go on from is never older than this, however far apart the validations are.
 _SAVE_SECONDS = 600.0
@@ -166,6 +168,7 @@ class Session(Follower):
         if checkpoint:
             load_weights(self.model, self.run.checkpoint("last"))
             checkpoint["inherited"] = checkpoint["run"] != self.run.id
+        self._find_room()
         with open(self.run.path / "metrics.jsonl", "ab") as self._metrics:
             self._cut_back(checkpoint)
             self._go_on(checkpoint)
@@ -232,6 +235,17 @@ class Session(Follower):
             "threads": torch.get_num_threads(),
             "processes": self.processes.world,
         }
+
+    def _find_room(self) -> None:
+        """RunError where the disk has no room for a single checkpoint, which would else show after minutes of training."""
+        kept = (1 if self.config.optimizer == "SGD" else 2) + (2 if self.config.ema else 0)
+        needed = (1 + kept) * sum(parameter.nbytes for parameter in self.model.parameters())
+        free = shutil.disk_usage(self.run.path).free
+        if free < needed:
+            raise RunError(
+                f"{self.run.path}: {size(free)} are free on this disk, and a checkpoint of this model takes about "
+                f"{size(needed)}; make room, or set CORTEXNODUS_HOME or --runs to another disk"
+            )
 
     def _explain(self) -> None:
         """Keep the run as a script beside it, with the threads and the length that it has by now."""
@@ -301,8 +315,12 @@ class Session(Follower):
         os.fsync(self._metrics.fileno())
         own = {"run": self.run.id, "metrics": self._metrics.tell(), "pending": "".join(lines), "is_best": best}
         save_state(self.trainer.state() | own, folder, step)
-        with self.trainer.judged():
-            save_weights(self.model, self.run.checkpoint("last"), step)
+        try:
+            with self.trainer.judged():
+                save_weights(self.model, self.run.checkpoint("last"), step)
+        except OSError:
+            drop_other_states(folder, saved_step(self.run.checkpoint("last")))  # the new one belongs to nothing
+            raise
         drop_other_states(folder, step)
         if best:
             same_as(self.run.checkpoint("last"), self.run.checkpoint("best"))
