@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from cortex.graph import Graph
 from cortex.report import Reporter, print_json
-from cortex.runs import ACTIVE, Run, find_run, list_runs, process_started, summary
+from cortex.runs import ACTIVE, Run, RunError, find_run, list_runs, process_started, summary
 from cortex.units import loss, perplexity
 from cortex.verbs.common import FAILED, INTERRUPTED, OK, Told, UserError, load_graph, places_of, prepared_for, refuse
 
@@ -27,7 +27,12 @@ def train(arguments: argparse.Namespace) -> int:
     """Train a graph, or start a run that was created."""
     folder = Path(arguments.graph) if arguments.graph else None
     if folder and os.path.isfile(folder / "run.json"):
+        _alone("a run that was created")
         return _start_created(arguments, Run(folder.absolute()))
+    if arguments.seeds:
+        _alone("--seeds")
+        if arguments.now:
+            raise UserError("--now does not go with --seeds; CORTEXNODUS_SLOTS=N lets N runs train at once")
     from cortex import launch
 
     graph, where = _with_budget(load_graph(arguments), arguments), places_of(arguments)
@@ -82,7 +87,7 @@ def _check_device(graph: Graph) -> None:
 
 def _start_created(arguments: argparse.Namespace, run: Run) -> int:
     """Take up a run that a page has created; the same process from then on."""
-    if run.state() != "starting" or run.status().get("pid") is not None:
+    if run.status().get("pid") is not None:  # its state hangs on the clock: a worker may be slow to start
         raise UserError(f"run {run.id} is {run.state()}; only a run that was just created can be started; see resume")
     given = (arguments.preset, arguments.settings, arguments.name, arguments.max_steps, arguments.max_minutes, arguments.seeds)
     if any(given):
@@ -100,9 +105,10 @@ def resume(arguments: argparse.Namespace) -> int:
     run = find_run(arguments.run, places_of(arguments).runs)
     if not run.requested("resume"):  # a page has asked for this very worker
         check_resumable(run)
+    processes = _join_others(run.graph())
+    if processes and processes.rank:
+        return _follow(processes, places_of(arguments).store)
     status = Status(run, again=True)
-    graph = run.graph()
-    processes = _join_others(graph)
     return _work(arguments, run, status, queued=not arguments.now, processes=processes)
 
 
@@ -111,6 +117,7 @@ def extend(arguments: argparse.Namespace) -> int:
     from cortex import launch
     from cortex.status import Status
 
+    _alone("extend")
     parent = find_run(arguments.run, places_of(arguments).runs)
     if bool(arguments.epochs) == bool(arguments.steps):
         raise UserError("give either --epochs N or --steps N")
@@ -214,6 +221,11 @@ def _join_others(graph: Graph) -> Ranks | None:
     return ranks.join(device)
 
 
+def _alone(what: str) -> None:
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        raise UserError(f"torchrun does not go with {what}; it trains a GRAPH.json, or resumes a run")
+
+
 def _leave_others(processes: Ranks | None) -> None:
     if processes:
         from cortex import ranks
@@ -240,7 +252,7 @@ def _restarted(root: Path) -> Run | None:
 
     if not restarts():
         return None
-    mine = [run for run in list_runs(root) if run.record().get("launcher") == _launcher()]
+    mine = [run for run in list_runs(root) if _launcher_of(run) == _launcher()]
     if not mine:
         return None
     deadline = time.monotonic() + 30
@@ -249,6 +261,13 @@ def _restarted(root: Path) -> Run | None:
     if mine[0].requested("stop") or mine[0].state() == "finished":
         raise UserError(f"run {mine[0].id} is {mine[0].state()}; there is nothing to start again")
     return mine[0]
+
+
+def _launcher_of(run: Run) -> dict[str, Any] | None:
+    try:
+        return run.record().get("launcher")
+    except RunError:  # damaged, so not the one that is looked for
+        return None
 
 
 # What is asked of a run
