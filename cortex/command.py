@@ -74,6 +74,7 @@ def _parser() -> _Parser:
         added.add_argument("graph", nargs="?", metavar=metavar, help=help)
         added.add_argument("--preset", help="small, medium or large instead of a document")
         example = "training.lr=3e-4, nodes.data.seq_len=128, model.embedding_dim=256; may be repeated"
+        added.add_argument("--recipe", help="guide or tuned: settings of graph and training, before those of --set")
         added.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="settings", help=example)
 
     def takes_now(added: _Parser) -> None:

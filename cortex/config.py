@@ -24,7 +24,7 @@ def setting(default: Any, help: str, **limits: Any) -> Any:
 # The settings in the groups that forms and the reference show them in.
 GROUPS: dict[str, tuple[str, ...]] = {
     "Optimizer": (
-        "optimizer", "lr", "momentum", "beta2", "weight_decay", "clip_norm", "accumulate", "ema",
+        "optimizer", "lr", "momentum", "adamw_share", "beta2", "weight_decay", "clip_norm", "accumulate", "ema",
     ),
     "Schedule": (
         "schedule", "warmup_steps", "hold_steps", "decay_share",
@@ -74,6 +74,10 @@ class TrainConfig:
     momentum: float = setting(
         0.95, "Share of the last direction that a step keeps.", low=0.0, high=0.9999, only=("optimizer", ("SGD", "Muon"))
     )
+    adamw_share: float = setting(
+        0.5, "Learning rate of what AdamW takes beside Muon, as a share of lr.", low=0.001, high=10.0,
+        only=("optimizer", ("Muon",)),
+    )  # fmt: skip
     beta2: float = setting(
         0.999, "Share of the last squared gradients that Adam's scale of a step keeps.", low=0.0, high=0.999999,
         only=("optimizer", ("Adam", "AdamW", "Muon")),

@@ -53,8 +53,8 @@ class Muon(torch.optim.Optimizer):
 def orthogonal(matrices: list[Tensor]) -> list[Tensor]:
     """For each matrix (R, C) one of the same singular vectors, whose singular values are near 1, about 0.7 to 1.2.
 
-    The iteration X <- (a + b XX' + c (XX')^2) X needs only the Gram matrix G = XX' of the shorter side until its end: the factors
-    are gathered in P, G <- QGQ, and X is multiplied once. Matrices of equal short sides go through it together.
+    The iteration X <- (a + b XX' + c (XX')^2) X needs only the Gram matrix G = XX' of the shorter side until its end: the
+    factors are gathered in P, G <- QGQ, and X is multiplied once. Matrices of equal short sides go through it together.
     """
     found: list[Tensor | None] = [None] * len(matrices)
     wide = [matrix.mT if matrix.size(0) > matrix.size(1) else matrix for matrix in matrices]  # (r, c), r <= c

@@ -25,7 +25,7 @@ class Optimizers:
     def set_lr(self, lr: float) -> None:
         for part in self.parts:
             for group in part.param_groups:
-                group["lr"] = lr
+                group["lr"] = lr * group.get("share", 1.0)
 
     def step(self) -> None:
         for part in self.parts:
@@ -47,20 +47,21 @@ def make_optimizer(model: nn.Module, config: TrainConfig) -> Optimizers:
     """The optimizer of `config` over the parameters of the model that are trained, in torch's fused form.
 
     Weight decay acts on matrices only. Muon takes the matrices but for those of embeddings and of the modules that the model
-    names in `heads`, which look up or score tokens one by one; AdamW takes all else (Liu et al. 2025, section 2.2, whose
-    scaling of Muon's step lets both share one learning rate).
+    names in `heads`, which look up or score tokens one by one; AdamW takes all else without decay, at `adamw_share` of the
+    learning rate.
     """
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     if config.optimizer == "Muon":
         single = {id(parameter) for module in _token_modules(model) for parameter in module.parameters()}
         matrices = [parameter for parameter in trained if parameter.ndim == 2 and id(parameter) not in single]
         taken = {id(parameter) for parameter in matrices}
-        others = _groups([parameter for parameter in trained if id(parameter) not in taken], config.weight_decay)
+        others = [parameter for parameter in trained if id(parameter) not in taken]
         parts: list[torch.optim.Optimizer] = []
         if matrices:
             parts.append(Muon(matrices, config.lr, config.momentum, config.weight_decay))
         if others:
-            parts.append(torch.optim.AdamW(others, lr=config.lr, betas=(0.9, config.beta2), fused=True))
+            group = {"params": others, "share": config.adamw_share, "weight_decay": 0.0}
+            parts.append(torch.optim.AdamW([group], lr=config.lr, betas=(0.9, config.beta2), fused=True))
         return Optimizers(*parts)
     groups = _groups(trained, config.weight_decay)
     if config.optimizer == "SGD":

@@ -81,8 +81,7 @@ def test_the_trunks_matrices_move_by_muon_and_all_else_by_torchs_adamw() -> None
     rest = [p for p in theirs.parameters() if all(p is not matrix for matrix in trunk)]
     muon = Muon(trunk, lr=0.05, momentum=0.8, weight_decay=0.3)
     groups = [
-        {"params": [p for p in rest if p.ndim > 1], "weight_decay": 0.3},
-        {"params": [p for p in rest if p.ndim == 1], "weight_decay": 0.0},
+        {"params": rest, "weight_decay": 0.0},
     ]
     adamw = torch.optim.AdamW(groups, betas=(0.9, 0.98))
     take_steps(theirs, muon, adamw)
@@ -99,8 +98,15 @@ def test_weight_decay_pulls_matrices_alone(name: str) -> None:
         parameter.grad = torch.zeros_like(parameter)
     optimizer.step()
     for key, value in model.state_dict().items():
-        assert torch.equal(value, before[key]) == (value.ndim == 1), key
+        decayed = key in ("first.weight", "second.weight") or (name != "Muon" and value.ndim > 1)
+        assert torch.equal(value, before[key]) != decayed, key
         assert value.norm() <= before[key].norm()
+
+
+def test_adamw_beside_muon_has_its_share_of_the_learning_rate() -> None:
+    optimizer = make_optimizer(small(), TrainConfig(optimizer="Muon", adamw_share=0.25))
+    optimizer.set_lr(0.4)
+    assert [group["lr"] for part in optimizer.parts for group in part.param_groups] == [0.4, 0.1]
 
 
 def taken_by_muon(model: nn.Module) -> set[str]:

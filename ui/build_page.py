@@ -15,6 +15,7 @@ from cortex.presets import PRESETS, preset, tidy
 from cortex.registry import KINDS, ordered
 from ui import canvas, forms, page, session, start
 from ui.plain import plain
+from ui.recipe_panel import recipe_panel
 from ui.theme import theme
 
 _TEXT = "build.text"
@@ -283,6 +284,7 @@ def _sidebar(planned: Plan) -> None:
         forms.model_form(graph)
     loss = node_id in graph and KINDS.get(graph.node(node_id).kind) and KINDS[graph.node(node_id).kind].role == "loss"
     with st.expander("Training", expanded=bool(loss), icon=":material/tune:"):
+        recipe_panel(graph)
         forms.training_form(planned)
 
 

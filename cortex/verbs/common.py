@@ -27,6 +27,7 @@ def load_graph(arguments: argparse.Namespace) -> Graph:
     """The graph of a file, a run or a preset, with the settings of --set."""
     from cortex.edit import SettingError, apply_setting
     from cortex.presets import PRESETS, preset
+    from cortex.recipes import RECIPES, apply_recipe
 
     if bool(arguments.graph) == bool(arguments.preset):
         raise UserError("give either a GRAPH.json or --preset small, medium or large")
@@ -37,6 +38,10 @@ def load_graph(arguments: argparse.Namespace) -> Graph:
     else:
         path = Path(arguments.graph)
         graph = Run(path.parent).graph() if path.name == "run.json" else from_json(read_text(path), arguments.graph)
+    if arguments.recipe:
+        if arguments.recipe not in RECIPES:
+            raise UserError(f"--recipe {arguments.recipe}: expected {' or '.join(RECIPES)}")
+        graph = apply_recipe(graph, arguments.recipe)
     for text in arguments.settings:
         try:
             graph = apply_setting(graph, text)
