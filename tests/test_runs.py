@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+import cortex.runs
 from cortex.graph import Graph, Node
 from cortex.runs import Run, RunError, create_run, find_run, list_runs, process_started, summary, worker_alive
 
@@ -279,3 +280,24 @@ def test_a_request_is_left_for_the_worker_and_asking_twice_is_no_fault(run: Run)
 def test_the_tail_of_the_log_is_its_last_lines(run: Run) -> None:
     (run.path / "log.txt").write_bytes(b"".join(b"line %d\n" % number for number in range(2000)) + b"\xff\n")
     assert run.log_tail(3) == "line 1998\nline 1999\n\ufffd"
+
+
+# Want of memory
+
+
+def test_a_kill_for_want_of_memory_is_told_with_what_the_worker_held(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_status(run, state="running", pid=2**22 + 1, pid_started=1, oom_kills=3, memory=5 * 2**20)
+    monkeypatch.setattr(cortex.runs, "oom_kills", lambda: 3)
+    assert run.state() == "interrupted" and run.why_interrupted() == "its worker was killed, or the machine was switched off"
+    monkeypatch.setattr(cortex.runs, "oom_kills", lambda: 4)
+    assert "want of memory" in run.why_interrupted() and "(it held 5 MiB)" in run.why_interrupted()
+    assert "smaller batch_size" in summary(run)["error"]
+
+
+@pytest.mark.parametrize(("before", "now"), [(None, 4), (3, None), (None, None), (4, 0)])
+def test_a_system_that_does_not_tell_of_kills_or_was_started_anew_is_not_blamed(
+    run: Run, before: int | None, now: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_status(run, state="running", pid=2**22 + 1, pid_started=1, oom_kills=before, memory=None)
+    monkeypatch.setattr(cortex.runs, "oom_kills", lambda: now)
+    assert "memory" not in run.why_interrupted()
