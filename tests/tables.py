@@ -56,18 +56,20 @@ def tokens(count: int = 400, vocabulary: int = VOCABULARY) -> np.ndarray:
     return np.random.default_rng(1).integers(0, vocabulary, count + 1).astype(np.uint8)
 
 
-def table_blocks(config: TrainConfig, count: int = 400) -> Blocks:
-    """13 batches an epoch, the last of them of two rows."""
-    return Blocks(tokens(count), SEQ_LEN, BATCH_SIZE, config.seed)
+def table_blocks(config: TrainConfig, rows: int = BATCH_SIZE) -> Blocks:
+    """50 rows an epoch: 13 batches of four, the last of them of two."""
+    return Blocks(tokens(), SEQ_LEN, rows, config.seed)
 
 
-def run_table(config: TrainConfig, model: nn.Module | None = None, **settings: Any) -> tuple[str, list[Event], nn.Module]:
+def run_table(
+    config: TrainConfig, model: nn.Module | None = None, *, rows: int = BATCH_SIZE, **settings: Any
+) -> tuple[str, list[Event], nn.Module]:
     """A short training of a Table with everything it reported."""
     torch.manual_seed(1)
     model, events = model or Table(), []
     outcome = train(
         model,
-        table_blocks(config),
+        table_blocks(config, rows),
         config,
         **{
             "validate": lambda: evaluate(model, tokens(), SEQ_LEN).loss,

@@ -54,6 +54,8 @@ def taken_up(config: TrainConfig, leave_at: int) -> tuple[list[Event], Trainer]:
     second = make(config, events, seed=99)
     second.model.load_state_dict(weights)
     second.load_state(state)
+    numbers = {key: value for key, value in state.items() if isinstance(value, (int, float))}
+    assert {key: second.state()[key] for key in numbers} == numbers
     assert second.run() == "finished"
     return events, second
 
