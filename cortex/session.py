@@ -212,6 +212,7 @@ class Session(Follower):
         if checkpoint["is_best"] and saved_step(best) != checkpoint["step"]:
             same_as(self.run.checkpoint("last"), best)
         self._keep(checkpoint["step"])
+        drop_other_states(self.run.path / "checkpoints", checkpoint["step"])
 
     def _start_event(self) -> Event:
         prepared, trainer = self.prepared, self.trainer

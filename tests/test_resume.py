@@ -130,7 +130,7 @@ def die_at(point: str, step: int, patch: pytest.MonkeyPatch) -> None:
             patch.setattr(Session, "_append", torn)
 
 
-@pytest.mark.parametrize("step", [5, 10])
+@pytest.mark.parametrize("step", [5, 10, 20])  # 20: the last of all, and the best
 @pytest.mark.parametrize(
     "point",
     ["before the state", "after the state", "after the last weights", "before the best weights", "before the kept weights",
