@@ -34,6 +34,11 @@ class Reporter:
                 f"{event['train_tokens']:,} training tokens, {event['steps']:,} steps, {event['device']}",
                 flush=True,
             )
+        elif event["event"] == "horizon":
+            self._steps = event["last_step"]
+            self._line(f"step {event['step']:,}: {event['last_step']:,} steps fit the time budget")
+        elif event["event"] == "resumed":
+            self._line(f"goes on from step {event['step']:,}")
         elif event["event"] == "validation":
             self._line(
                 f"step {event['step']:,}: {_measure('validation', event['loss'])}{', best so far' if event['best'] else ''}"
