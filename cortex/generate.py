@@ -24,7 +24,7 @@ def pick(logits: Tensor, *, temperature: float, top_k: int, top_p: float, genera
     if top_k:
         probability, tokens = probability.topk(min(top_k, len(logits)))  # (top_k,), likeliest first
     elif top_p < 1:
-        probability, tokens = probability.sort(descending=True)  # (V,)
+        probability, tokens = _likeliest(probability, top_p)
     if top_p < 1:
         before = probability.cumsum(0) - probability  # (top_k,) or (V,): of all likelier ones
         kept = max(1, int((before < top_p).sum()))  # one also where top_p is 0
@@ -34,6 +34,12 @@ def pick(logits: Tensor, *, temperature: float, top_k: int, top_p: float, genera
     number = torch.rand(1, generator=generator, dtype=torch.float64) * sums[-1]
     place = min(int(torch.searchsorted(sums, number, right=True)), len(sums) - 1)
     return place if tokens is None else int(tokens[place])
+
+
+def _likeliest(probability: Tensor, top_p: float) -> tuple[Tensor, Tensor]:
+    """Probabilities in falling order and their tokens, at least as many as together reach top_p: mostly few of many."""
+    found = probability.topk(min(256, len(probability)))  # (256,)
+    return found if found.values.sum() > top_p else probability.sort(descending=True)  # (V,)
 
 
 @torch.inference_mode()
