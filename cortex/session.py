@@ -163,7 +163,7 @@ class Session(Follower):
         prepared = self._prepare(self._preparing)
         write_atomically(self.run.path / "tokenizer.json", (prepared.path / "tokenizer.json").read_bytes())
         self._tokenizer = Tokenizer.load(self.run.path / "tokenizer.json")
-        checkpoint = load_state(self.run.path / "checkpoints")
+        self._checkpoint = checkpoint = load_state(self.run.path / "checkpoints")
         self._make(prepared)
         if checkpoint:
             load_weights(self.model, self.run.checkpoint("last"))
@@ -196,9 +196,11 @@ class Session(Follower):
         self._status.say("preparing", what)
 
     def _threads(self) -> int:
-        """The number of threads that the run began with, without which its losses would not be the same bit for bit."""
-        began = next((event for event in self.run.events() if event["event"] == "start"), {})
-        return self.config.threads or began.get("threads") or 0
+        """The number of threads of the checkpoint, its own or a parent's: the last bits of losses hang on it."""
+        return self.config.threads or (self._checkpoint or {}).get("threads") or self._began().get("threads") or 0
+
+    def _began(self) -> Event:
+        return next((event for event in self.run.events() if event["event"] == "start"), {})
 
     def _cut_back(self, checkpoint: dict[str, Any] | None) -> None:
         """Take away the events of steps that are made again, and finish what a kill left between checkpoint and event."""
@@ -314,7 +316,13 @@ class Session(Follower):
         step, folder = self.trainer.step, self.run.path / "checkpoints"
         lines = [self._line(event) for event in events or []]
         os.fsync(self._metrics.fileno())
-        own = {"run": self.run.id, "metrics": self._metrics.tell(), "pending": "".join(lines), "is_best": best}
+        own = {
+            "run": self.run.id,
+            "threads": torch.get_num_threads(),
+            "metrics": self._metrics.tell(),
+            "pending": "".join(lines),
+            "is_best": best,
+        }
         save_state(self.trainer.state() | own, folder, step)
         try:
             with self.trainer.judged():

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable
 
 import pytest
+import torch
 from conftest import MakeGraph, MakeRun
 from tables import facts
 
@@ -153,3 +154,19 @@ def test_what_can_be_resumed(state: str, allowed: bool, make_run: MakeRun) -> No
     else:
         with pytest.raises(RunError, match=r"is finished; only a run that is .* can be resumed; extend it"):
             check_resumable(run)
+
+
+def test_a_child_trains_with_as_many_threads_as_its_parent_did(make_run: MakeRun, make_graph: MakeGraph, home: Places) -> None:
+    before = torch.get_num_threads()
+    parent = make_run(make_graph(threads=2))
+    try:
+        assert work(parent, home.store) == "finished"
+        torch.set_num_threads(1)
+        document = json.loads((parent.path / "run.json").read_text())
+        del document["graph"]["training"]["threads"]
+        (parent.path / "run.json").write_text(json.dumps(document))
+        child = extend(parent, steps=5)
+        assert work(child, home.store) == "finished"
+    finally:
+        torch.set_num_threads(before)
+    assert child.events()[0]["threads"] == 2
