@@ -178,7 +178,8 @@ def _progress(run: Run, row: dict[str, Any]) -> None:
     if row["state"] in ("failed", "damaged"):
         st.error(plain(row["error"] or "the run failed; the log has the details"), icon=":material/error:")
     saved = run.checkpoint("best").is_file()
-    what = "its best and its last weights are saved and can be used" if saved else "it had saved no weights yet; Resume starts it anew"
+    nothing = "it had saved no weights yet; Resume starts it anew"
+    what = "its best and its last weights are saved and can be used" if saved else nothing
     if row["state"] == "interrupted":
         why = row["error"] or ""
         st.warning(plain(f"{why[:1].upper()}{why[1:]}; {what}."), icon=":material/power_off:")
