@@ -14,6 +14,7 @@ from cortex.verbs import look, training
 from cortex.verbs.common import INTERRUPTED, OK, USER_ERROR, UserError
 from cortex.verbs.export import export
 from cortex.verbs.lr_range import lr_range
+from cortex.verbs.measure import measure
 
 
 class _Parser(argparse.ArgumentParser):
@@ -83,6 +84,7 @@ def _parser() -> _Parser:
     added = verb("kinds", look.kinds, "List the node kinds and their parameters.")
     added.add_argument("--markdown", action="store_true", help="the node reference page")
     takes_graph(verb("check", look.check, "List every fault of a graph, or its shapes and parameters."))
+    takes_graph(verb("measure", measure, "Prepare a graph's text: its sizes, duplicates, perplexities of counting models."))
     added = verb("train", training.train, "Train a graph, or start a run that was created.", takes_runs=True)
     takes_graph(added)
     added.add_argument("--name", help="name of the run (default: that of the graph)")

@@ -17,11 +17,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import numpy as np
 
 from cortex.data import Prepared
 from cortex.kept import keep, read_kept
+from cortex.units import perplexity
 
 FILE, VERSION = "references.json", 1
 NAMES = ("uniform", "unigram", "bigram")
@@ -48,9 +50,9 @@ class References:
     tokens: int
 
 
-def known_references(prepared: Prepared) -> References | None:
-    """What was computed before and is kept in the store; None where nothing is, or nothing that can be read."""
-    found = read_kept(prepared.path / FILE, VERSION)
+def known_references(folder: Path) -> References | None:
+    """What was computed before and is kept in the folder of a prepared set; None where nothing is, or nothing readable."""
+    found = read_kept(folder / FILE, VERSION)
     try:
         return References(**found) if found else None
     except TypeError:
@@ -63,16 +65,23 @@ def references(prepared: Prepared, heard: Callable[[float], None] = lambda share
     Args:
         heard: is called with the share of the training text that has been counted.
     """
-    found = known_references(prepared)
+    found = known_references(prepared.path)
     if found is None:
         found = compute(prepared.tokens("train"), prepared.tokens("validation"), prepared.vocab_size, heard)
         keep(prepared.path / FILE, VERSION, asdict(found))
     return found
 
 
+def in_words(found: References) -> str:
+    """The three perplexities in a line."""
+    each = ", ".join(f"{name} {perplexity(getattr(found, name))}" for name in NAMES)
+    part = "" if found.counted == found.tokens else f", of the first {found.counted:,} training tokens"
+    return f"perplexity of counting models on validation: {each} (weight {found.weight:.2f}{part})"
+
+
 def quick_references(prepared: Prepared) -> References | None:
     """The reference perplexities where they are known or take no noticeable time; else None."""
-    return references(prepared) if prepared.count("train") <= QUICK else known_references(prepared)
+    return references(prepared) if prepared.count("train") <= QUICK else known_references(prepared.path)
 
 
 def compute(

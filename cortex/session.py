@@ -37,10 +37,12 @@ from cortex.export import script_of_run
 from cortex.graph import from_document
 from cortex.judge import continue_text
 from cortex.places import json_line, write_atomically
+from cortex.references import quick_references
 from cortex.runs import Run
 from cortex.status import Status
 from cortex.tokenizer import Tokenizer
 from cortex.train import Event, OneProcess, Trainer
+from cortex.words import Words, quick_words
 
 # A checkpoint to go on from is never older than this, however far apart the validations are.
 _SAVE_SECONDS = 600.0
@@ -160,6 +162,7 @@ class Session(Follower):
             self.processes.share(self.record)
         self._preparing("preparing the data", None)
         prepared = self._prepare(self._preparing)
+        self._measured(prepared)
         shutil.copyfile(prepared.path / "tokenizer.json", self.run.path / "tokenizer.json")
         write_atomically(self.run.path / "model.py", script_of_run(self.run))
         self._tokenizer = Tokenizer.load(self.run.path / "tokenizer.json")
@@ -192,6 +195,15 @@ class Session(Follower):
         if self._asked.pause():
             raise Stopped("paused")
         self._status.say("preparing", what)
+
+    def _measured(self, prepared: data.Prepared) -> None:
+        """What the charts lay beside the run's perplexity; a long text is not counted while a training waits."""
+        try:
+            quick_references(prepared)
+            self._words = quick_words(prepared)
+        except OSError as error:  # the store can be a place that only others may write to
+            self._log(f"reference perplexities cannot be kept: {error}")
+            self._words = Words(None, None, "they could not be kept in the store")
 
     def _threads(self) -> int:
         """The number of threads that the run began with, without which its losses would not be the same bit for bit."""
@@ -226,6 +238,9 @@ class Session(Follower):
             "validation_tokens": prepared.count("validation"),
             "validation_bytes": prepared.honest_bytes("validation"),
             "why_not_bits": prepared.why_not_bytes("validation"),
+            "validation_words": self._words.count,
+            "validation_text": self._words.text,
+            "why_not_words": self._words.why_not,
             "device": self.device.type,
             "precision": str(pick_precision(self.config.precision, self.device)).removeprefix("torch."),
             "compiled": pick_compile(self.config.compile, self.device),

@@ -93,6 +93,17 @@ def compute(prepared: Prepared, heard: Heard = lambda what, share: None) -> dict
     }
 
 
+def duplicates_in_words(row: dict[str, Any], least: int) -> str:
+    """A sentence on the duplicates of one pair of splits."""
+    if not row["compared"]:
+        return f"{row['split']}: no line of at least {least} tokens that could be compared with {row['of']} text"
+    share = row["repeated"] / row["compared"]
+    return (
+        f"{row['repeated']:,} of {row['compared']:,} {row['split']} lines of at least {least} tokens ({share:.2%}) "
+        f"stand in the {row['of']} text too"
+    )
+
+
 def least_tokens(kind: str) -> int:
     """Length in tokens from which on a line that stands in two splits counts as a duplicate: about eight words."""
     return 40 if kind == "character" else 9

@@ -100,20 +100,20 @@ def test_a_longer_text_than_the_cap_is_counted_up_to_it_and_that_is_said(monkeyp
 
 
 def test_references_are_computed_once_and_kept_with_the_tokens(prepared: Prepared, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert known_references(prepared) is None
+    assert known_references(prepared.path) is None
     shares: list[float] = []
     found = references(prepared, shares.append)
     assert found.uniform == prepared.vocab_size and found.bigram < found.unigram < found.uniform
     assert shares == sorted(shares) and shares[-1] == 1.0
     monkeypatch.setattr(module, "compute", lambda *_: pytest.fail("computed again"))
-    assert references(prepared) == found == known_references(prepared)
+    assert references(prepared) == found == known_references(prepared.path)
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"version": 0}', '{"version": 1, "uniform": 1}'])
 def test_a_damaged_file_of_references_is_made_again(content: str, prepared: Prepared) -> None:
     found = references(prepared)
     (prepared.path / FILE).write_text(content)
-    assert known_references(prepared) is None
+    assert known_references(prepared.path) is None
     assert references(prepared) == found
     assert json.loads((prepared.path / FILE).read_text())["version"] == 1
 

@@ -53,6 +53,7 @@ def check(arguments: argparse.Namespace) -> int:
     from cortex.checks import Issue
     from cortex.corpus import CorpusError
     from cortex.describe import describe_issue, describe_plan
+    from cortex.references import in_words, quick_references
 
     try:
         graph = load_graph(arguments)
@@ -65,6 +66,7 @@ def check(arguments: argparse.Namespace) -> int:
     planned = plan(graph)
     node = data.source_node(graph)
     found: list[Issue] = []
+    references = None
     if node is not None and not planned.issues_of(node.id):
         try:
             prepared = data.lookup(node, places_of(arguments).store)
@@ -72,6 +74,7 @@ def check(arguments: argparse.Namespace) -> int:
                 planned = plan(graph, prepared.vocab_size)
                 short = data.too_short(node, prepared)
                 found += [Issue(node.id, "seq_len", short)] if short else []
+                references = quick_references(prepared)
             else:
                 data.read_through(node)
         except CorpusError as error:
@@ -79,7 +82,8 @@ def check(arguments: argparse.Namespace) -> int:
     issues = (*planned.issues, *found)
     faults = [describe_issue(issue) for issue in issues]
     if arguments.json:
-        print_json({"ok": not faults, **describe_plan(planned), "issues": faults})
+        row = {"ok": not faults, **describe_plan(planned), "issues": faults}
+        print_json(row | {"references": vars(references) if references else None})
         return USER_ERROR if faults else OK
     if faults:
         raise UserError("\n".join(map(str, issues)))
@@ -87,6 +91,8 @@ def check(arguments: argparse.Namespace) -> int:
     print_table(["node", "kind", "shape", "parameters"], rows)
     vocabulary = f"{planned.vocabulary:,}" if planned.vocabulary else "not known before the data is prepared"
     print(f"parameters {known(planned.total)}, vocabulary {vocabulary}; no fault")
+    if references:
+        print(in_words(references))
     return OK
 
 
