@@ -33,6 +33,7 @@ EXAMPLES = 5  # duplicates kept as text
 _PIECE = 2**21  # tokens read at once
 _LONGEST = 4096  # tokens; longer lines are counted together
 _BARS = 40
+_RANKS = 80
 _SHOWN = 300  # characters of an example
 _COVERED = (0.5, 0.9, 0.99)
 
@@ -82,9 +83,11 @@ def compute(prepared: Prepared, heard: Heard = lambda what, share: None) -> dict
             repeated[split, "train"] |= _among(held_out[split].hashes, long)
         heard("looking for duplicates", 0.3 + 0.7 * share)
     repeated["test", "validation"] = _among(held_out["test"].hashes, np.sort(held_out["validation"].hashes))
+    width = _bar_width(sum(lengths.values()))
     return {
-        "splits": {split: prepared.meta["splits"][split] | _of_lines(lengths[split]) for split in SPLITS},
+        "splits": {split: prepared.meta["splits"][split] | _of_lines(lengths[split], width) for split in SPLITS},
         "vocabulary": _of_vocabulary(counts, prepared),
+        "ranks": _of_ranks(counts),
         "frequent": _listed(np.argsort(-counts, kind="stable")[:LISTED], counts, tokenizer),
         "rarest": _listed(_rarest(counts), counts, tokenizer),
         "line_ends": bool(ends.any()),
@@ -114,6 +117,21 @@ def token_text(tokenizer: Tokenizer, token: int) -> str:
     name = tokenizer.backend.id_to_token(token) or ""
     text = name if tokenizer.kind == "word" else tokenizer.decode([token])
     return name if "\ufffd" in text or not text else text
+
+
+def line_from(tokens: np.ndarray, ends: np.ndarray, place: int, least: int, most: int) -> np.ndarray:
+    """The ids of a line of a split (1 + N,): the first of at least `least` tokens that starts at `place` or later, from the
+    start again where there is none; at most `most` of them. Without any such line, the tokens from `place` on."""
+    for low in (max(1, min(place, len(tokens) - 1)), 1):
+        piece = np.asarray(tokens[low - 1 : low + 200 * most])
+        starts = np.flatnonzero(ends[piece]) + 1
+        starts = starts[starts < len(piece)]
+        sizes = np.diff(np.append(starts, len(piece)))
+        long = starts[sizes >= least]
+        if len(long):
+            start = int(long[0])
+            return piece[start : start + min(int(sizes[sizes >= least][0]), most)]
+    return np.asarray(tokens[place : place + most])
 
 
 def _lines_of(tokens: np.ndarray, ends: np.ndarray) -> Iterator[tuple[Lines, float]]:
@@ -186,21 +204,21 @@ def _among(hashes: np.ndarray, ordered: np.ndarray) -> np.ndarray:
     return ordered[at] == hashes
 
 
-def _of_lines(lengths: np.ndarray) -> dict[str, Any]:
+def _bar_width(lengths: np.ndarray) -> int:
+    """Lengths that a bar stands for, so that 40 bars show all but the longest two hundredth of the lines."""
+    running = np.cumsum(lengths)
+    return -(-max(int(np.searchsorted(running, 0.995 * running[-1])), 1) // _BARS)
+
+
+def _of_lines(lengths: np.ndarray, width: int) -> dict[str, Any]:
     """Number of lines, their middle length, and a histogram of [shortest, longest, lines]; the last bar has all longer ones."""
     lines = int(lengths.sum())
     if not lines:
         return {"lines": 0, "median_length": None, "histogram": []}
-    running = np.cumsum(lengths)
-    median = int(np.searchsorted(running, (lines + 1) // 2))
-    most = max(int(np.searchsorted(running, 0.995 * lines)), 1)
-    width = -(-most // _BARS)
-    edges = range(1, most + 1, width)
-    bars = [[low, low + width - 1, int(lengths[low : low + width].sum())] for low in edges]
+    median = int(np.searchsorted(np.cumsum(lengths), (lines + 1) // 2))
+    bars = [[low, low + width - 1, int(lengths[low : low + width].sum())] for low in range(1, width * _BARS + 1, width)]
     beyond = int(lengths[bars[-1][1] + 1 :].sum())
-    if beyond:
-        bars.append([bars[-1][1] + 1, None, beyond])
-    return {"lines": lines, "median_length": median, "histogram": bars}
+    return {"lines": lines, "median_length": median, "histogram": [*bars, [bars[-1][1] + 1, None, beyond]]}
 
 
 def _of_vocabulary(counts: np.ndarray, prepared: Prepared) -> dict[str, Any]:
@@ -214,6 +232,13 @@ def _of_vocabulary(counts: np.ndarray, prepared: Prepared) -> dict[str, Any]:
         "covering": [[share, int(np.searchsorted(running, share * running[-1])) + 1] for share in _COVERED],
         "coverage": 1 - validation["unknown"] / max(1, validation["tokens"]),
     }
+
+
+def _of_ranks(counts: np.ndarray) -> list[list[int]]:
+    """[rank, occurrences] of tokens in order of their frequency, at ranks that grow by about a tenth."""
+    ordered = np.sort(counts[counts > 0])[::-1]
+    ranks = np.unique(np.geomspace(1, max(1, len(ordered)), _RANKS).astype(int)) if len(ordered) else []
+    return [[int(rank), int(ordered[rank - 1])] for rank in ranks]
 
 
 def _rarest(counts: np.ndarray) -> np.ndarray:

@@ -102,7 +102,7 @@ def _text(tokens: np.ndarray, tokenizer: Tokenizer) -> Iterator[str]:
 def line_ends(tokenizer: Tokenizer) -> np.ndarray:
     """(V,) of bool: the tokens that end a line, `<eos>` and those with a line feed in them."""
     ends = np.zeros(tokenizer.vocab_size, bool)
-    if tokenizer.kind != "word":
+    if not getattr(tokenizer, "ends_lines", tokenizer.kind == "word"):
         ends[[token for token in range(len(ends)) if "\n" in tokenizer.decode([token])]] = True
     if tokenizer.eos is not None:
         ends[tokenizer.eos] = True

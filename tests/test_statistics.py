@@ -46,6 +46,7 @@ def test_sizes_and_frequencies_are_those_of_the_text(make: Make) -> None:
     assert {word: times for _, word, times in found["frequent"]} == dict(counts)
     assert [times for *_, times in found["frequent"]] == sorted(counts.values(), reverse=True)
     assert [times for *_, times in found["rarest"]] == sorted(counts.values())
+    assert [times for _, times in found["ranks"]] == sorted(counts.values(), reverse=True)
     vocabulary = found["vocabulary"]
     assert (vocabulary["size"], vocabulary["seen"]) == (len(counts) + 1, len(counts))  # <unk> never occurs
     ordered, half = sorted(counts.values(), reverse=True), found["vocabulary"]["covering"][0]
