@@ -85,7 +85,7 @@ def hub_file(kind: str, id: str, name: str, revision: str, where: str) -> str:
     from huggingface_hub.utils import disable_progress_bars, logging
 
     disable_progress_bars()
-    logging.set_verbosity_error()
+    logging.set_verbosity(50)
 
     def fetch() -> str:
         return HfApi(endpoint=endpoint()).hf_hub_download(id, name, repo_type=kind, revision=revision)
@@ -165,6 +165,8 @@ def _message(pin: Pin, part: str, errors: list[BaseException]) -> str | None:
     if "RevisionNotFoundError" in names or "Revision '" in text:
         return f"{pin.id} has no revision {pin.revision!r}; see {page}/commits/main, or take main"
     if "OfflineModeIsEnabled" in names or (is_offline() and names & {"LocalEntryNotFoundError", "DatasetNotFoundError"}):
+        return _unreachable(what, pin, "HF_HUB_OFFLINE is set and the cache of the library does not have it")
+    if is_offline() and "ConnectionError" in names:
         return _unreachable(what, pin, "HF_HUB_OFFLINE is set and the cache of the library does not have it")
     if "RemoteEntryNotFoundError" in names and part:
         return f"{pin.id} has no file {part} at revision {pin.revision}; see {page}"

@@ -43,11 +43,11 @@ class HubText:
         if self.id in _PACKAGED_DATASETS_MODULES:  # the library would read files of the working directory
             raise CorpusError(f"id: {self.id} is a format and no data set of the hub, expected OWNER/NAME")
         datasets.disable_progress_bars()
-        datasets.logging.set_verbosity_error()
+        datasets.logging.set_verbosity(50)
         from huggingface_hub.utils import disable_progress_bars, logging
 
         disable_progress_bars()
-        logging.set_verbosity_error()
+        logging.set_verbosity(50)
         with faults(pin, "id", self.config):
             try:
                 self._splits = self._load(datasets, commit, progress, "reuse_dataset_if_exists")

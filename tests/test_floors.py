@@ -64,7 +64,7 @@ FLOORS: dict[int, tuple[str, ...]] = {
     8: ("cortex.session",),
     9: ("cortex.worker", "cortex.report"),
     10: ("cortex.verbs.common",),
-    11: ("cortex.verbs.measure", "cortex.verbs.look", "cortex.verbs.training", "cortex.verbs.export"),
+    11: ("cortex.verbs.measure", "cortex.verbs.data", "cortex.verbs.look", "cortex.verbs.training", "cortex.verbs.export"),
     12: ("cortex.verbs.lr_range",),
     13: ("cortex.command",),
     14: ("cortex.__main__",),

@@ -1,4 +1,4 @@
-"""Verbs that look and change nothing but the store of prepared texts: presets, kinds, check, data, runs, evaluate, generate.
+"""Verbs that look and change nothing but the store of prepared texts: presets, kinds, check, runs, evaluate, generate.
 
 torch is imported where it is needed, so that the others answer at once.
 """
@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 
-from cortex.graph import GraphError, from_json
+from cortex.graph import GraphError
 from cortex.report import known, print_json, print_table
 from cortex.runs import find_run, list_runs, summary
 from cortex.units import count, duration, loss, perplexity
-from cortex.verbs.common import OK, USER_ERROR, Told, UserError, load_graph, places_of, prepared_for, read_text, refuse
+from cortex.verbs.common import OK, USER_ERROR, UserError, load_graph, places_of
 
 
 def presets(arguments: argparse.Namespace) -> int:
@@ -93,21 +92,6 @@ def check(arguments: argparse.Namespace) -> int:
     print(f"parameters {known(planned.total)}, vocabulary {vocabulary}; no fault")
     if references:
         print(in_words(references))
-    return OK
-
-
-def data_prepare(arguments: argparse.Namespace) -> int:
-    """Tokenise the text of a graph."""
-    from cortex import data
-    from cortex.builder import plan
-
-    graph = from_json(read_text(Path(arguments.graph)), arguments.graph)
-    node = data.source_node(graph)
-    if node is None:
-        raise UserError(f"{arguments.graph}: expected a graph with one data source")
-    refuse(tuple(plan(graph).issues_of(node.id)))
-    prepared = prepared_for(node, places_of(arguments), Told(True))
-    print(f"{node.kind}: vocabulary {prepared.vocab_size:,}, {prepared.count('train'):,} training tokens, in {prepared.path}")
     return OK
 
 
