@@ -80,12 +80,16 @@ def share_blocks(files: list[str], low: float, high: float, column: str) -> Iter
     A line or a row belongs to the part in which it starts, so none stands in two.
     """
     sizes = [os.path.getsize(file) for file in files]
-    total, before = sum(sizes), 0
+    total, before, ended = sum(sizes), 0, True
     first, last = math.ceil(low * total), math.ceil(high * total) if high < 1 else total
     for file, size in zip(files, sizes, strict=True):
         start, stop = max(0, first - before), min(size, last - before)
         if start < stop:
-            yield from _part_blocks(file, start, stop, column)
+            last = "\n"
+            for last in _part_blocks(file, start, stop, column):
+                yield last if ended else "\n" + last  # the file before had no end to its last line
+                ended = True
+            ended = last[-1:] in ("\n", "")
         before += size
 
 
