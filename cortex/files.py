@@ -85,11 +85,10 @@ def share_blocks(files: list[str], low: float, high: float, column: str) -> Iter
     for file, size in zip(files, sizes, strict=True):
         start, stop = max(0, first - before), min(size, last - before)
         if start < stop:
-            last = "\n"
-            for last in _part_blocks(file, start, stop, column):
-                yield last if ended else "\n" + last  # the file before had no end to its last line
-                ended = True
-            ended = last[-1:] in ("\n", "")
+            first_of_file = True
+            for block in _part_blocks(file, start, stop, column):
+                yield block if ended or not first_of_file else "\n" + block  # the file before had no end to its last line
+                ended, first_of_file = block.endswith("\n"), False
         before += size
 
 
