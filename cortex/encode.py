@@ -97,7 +97,7 @@ class TextSource:
     def tokenizer_identity(self) -> str:
         """What names a tokenizer that was made elsewhere; empty where it is made from the training text."""
         if self.tokenizer == "file":
-            return f"sha256 {text_hash(self.paths()[0])}"
+            return f"sha256 {text_hash(files_of(self.tokenizer_file, 'tokenizer_file')[0])}"
         return f"{self.tokenizer_id} {self.tokenizer_revision}" if self.tokenizer == "hub" else ""
 
     def packages(self) -> tuple[str, ...]:

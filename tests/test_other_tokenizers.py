@@ -59,6 +59,7 @@ def like_t5() -> tokenizers.Tokenizer:
 
 def with_a_gap() -> tokenizers.Tokenizer:
     backend = tokenizers.Tokenizer(models.WordLevel({"the": 0, "[UNK]": 7, "\n": 300}, unk_token="[UNK]"))
+    backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()  # which leaves out the line ends
     backend.add_special_tokens([AddedToken("<|extra|>", special=True)])
     return backend
 
