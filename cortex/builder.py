@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 import cortex.layers
 import cortex.losses
-import cortex.sources  # noqa: F401  the three fill the registry
+import cortex.sources
+import cortex.sources_hub  # noqa: F401  the four fill the registry
 from cortex.checks import Issue, Wiring, wiring_issues
 from cortex.config import TrainConfig
 from cortex.graph import Graph, Node

@@ -10,10 +10,11 @@ from cortex import __version__
 from cortex.graph import GraphError
 from cortex.report import silence
 from cortex.runs import RunError
-from cortex.verbs import look, training
+from cortex.verbs import data, look, training
 from cortex.verbs.common import INTERRUPTED, OK, USER_ERROR, UserError
 from cortex.verbs.export import export
 from cortex.verbs.lr_range import lr_range
+from cortex.verbs.measure import measure
 
 
 class _Parser(argparse.ArgumentParser):
@@ -59,8 +60,9 @@ def _parser() -> _Parser:
         *,
         json_lines: bool = True,
         takes_runs: bool = False,
+        into: argparse._SubParsersAction = verbs,
     ) -> _Parser:
-        added = verbs.add_parser(name, help=help, description=help)
+        added = into.add_parser(name, help=help, description=help)
         added.set_defaults(verb=run)
         if json_lines:
             added.add_argument(
@@ -84,6 +86,7 @@ def _parser() -> _Parser:
     added = verb("kinds", look.kinds, "List the node kinds and their parameters.")
     added.add_argument("--markdown", action="store_true", help="the node reference page")
     takes_graph(verb("check", look.check, "List every fault of a graph, or its shapes and parameters."))
+    takes_graph(verb("measure", measure, "Prepare a graph's text: its sizes, duplicates, perplexities of counting models."))
     added = verb("train", training.train, "Train a graph, or start a run that was created.", takes_runs=True)
     takes_graph(added)
     added.add_argument("--name", help="name of the run (default: that of the graph)")
@@ -115,9 +118,17 @@ def _parser() -> _Parser:
     proof = "train in the app and as the script, and lay the losses side by side"
     added.add_argument("--prove", action="store_true", help=proof)
     added.add_argument("--steps", type=_positive, default=20, metavar="N", help="steps of that proof (default: 20)")
-    text = verb("data", look.data_prepare, "Tokenise the text of a graph beforehand.", json_lines=False)
-    text.add_argument("what", choices=("prepare",))
-    text.add_argument("graph", metavar="GRAPH.json", help="a graph document")
+    kept = verbs.add_parser("data", help="Prepared texts: list, prepare, show, remove.").add_subparsers(
+        metavar="WHAT", required=True, parser_class=_Parser
+    )
+    verb("list", data.list_sets, "List the prepared texts and what they take on disk.", takes_runs=True, into=kept)
+    takes_graph(verb("prepare", data.prepare, "Fetch and tokenise the text of a graph; twice does it once.", into=kept))
+    for name, run, help, json_lines in (
+        ("show", data.show, "Everything known of a prepared text.", True),
+        ("remove", data.remove, "Take a prepared text off the disk; it can be prepared again.", False),
+    ):
+        added = verb(name, run, help, json_lines=json_lines, takes_runs=True, into=kept)
+        added.add_argument("name", metavar="NAME", help="its name in the list, the first letters of it, or its source")
     for name, run, help in (
         ("stop", training.stop, "Ask a run to stop; it keeps its best and its last weights."),
         ("pause", training.pause, "Ask a run to pause: it saves its state and frees its memory."),

@@ -1,16 +1,16 @@
-"""Reads and splits texts, line by line. Importable alone: standard library only."""
+"""The built-in text, and texts in blocks that end where lines end. Importable alone: standard library only."""
 
 from __future__ import annotations
 
-import hashlib
 import importlib.metadata
 import importlib.util
-import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 SPLITS = ("train", "validation", "test")
+
+BLOCK = 2**21  # characters that are worked on at once
 
 # Whole plays are held out, so that no scene is on both sides: two each, a comedy or romance and a tragedy or Roman play.
 HELD_OUT = {
@@ -51,59 +51,51 @@ def _plain(line: str) -> str:
     return line.replace("_", "").replace("*", "")
 
 
-def text_hash(path: str | Path) -> str:
-    """SHA-256 of a file's bytes, in hex."""
-    with open_text(path) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+# A text in blocks
 
 
-def open_text(path: str | Path):
-    """The file opened for reading bytes; CorpusError says which file cannot be read and why."""
-    if not str(path):
-        raise CorpusError("path: no text file is named; set path, or upload a file")
-    if not os.path.isfile(path):
-        what = "is a folder, expected a text file" if os.path.isdir(path) else "does not exist"
-        raise CorpusError(f"path: {path} {what}")
-    if not Path(path).stat().st_size:
-        raise CorpusError(f"path: {path} is empty, expected a UTF-8 text")
-    try:
-        return open(path, "rb")
-    except OSError as error:
-        raise CorpusError(f"path: {path} cannot be read: {error.strerror}") from None
+def in_blocks(texts: Iterable[str], size: int = BLOCK) -> Iterator[str]:
+    """A text that comes in parts, cut anywhere, as blocks of at most about `size` characters that end where a line ends.
 
-
-def text_lines(path: str | Path, split: str, validation: float, test: float) -> Iterator[str]:
-    """The lines of one split of a UTF-8 file, with their line end.
-
-    The first 1 - validation - test of the bytes are training text, then comes validation, then test; a line belongs to the
-    split in which it starts, so no line stands on both sides. CR LF becomes LF, a byte order mark is dropped.
+    A line that is longer than a block is cut before a space, else anywhere. CR LF becomes LF.
     """
-    size = Path(path).stat().st_size if os.path.isfile(path) else 0
-    starts = [0.0, size * (1 - validation - test), size * (1 - test), size + 1.0]
-    low, high = starts[SPLITS.index(split)], starts[SPLITS.index(split) + 1]
-    offset = 0
-    with open_text(path) as file:
-        for number, line in enumerate(file, 1):
-            if offset >= high:
-                return
-            if offset >= low:
-                yield _decode(line, path, number, offset)
-            offset += len(line)
+    held: list[str] = []
+    length = 0
+    for text in texts:
+        held.append(text)
+        length += len(text)
+        if length < size:
+            continue
+        whole, start = "".join(held), 0
+        while len(whole) - start >= size:
+            end = _block_end(whole, start, start + size)
+            yield whole[start:end].replace("\r\n", "\n")
+            start = end
+        held = [whole[start:]]
+        length = len(held[0])
+    if length:
+        yield "".join(held).replace("\r\n", "\n")
 
 
-def _decode(line: bytes, path: str | Path, number: int, offset: int) -> str:
-    if number == 1 and line[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        raise CorpusError(f"path: {path} is UTF-16, expected UTF-8; convert it: iconv -f UTF-16 -t UTF-8")
-    if b"\0" in line:
-        at = offset + line.index(b"\0")
-        raise CorpusError(
-            f"path: {path} has a zero byte at byte {at:,} (line {number:,}), expected a UTF-8 text, not binary data"
-        )
-    try:
-        text = line.decode("utf-8-sig" if number == 1 else "utf-8")
-    except UnicodeDecodeError as error:
-        at = f"byte {offset + error.start:,} (line {number:,}): 0x{line[error.start]:02x}"
-        raise CorpusError(
-            f"path: {path} is not UTF-8 at {at}; convert it, for Latin-1 text: iconv -f ISO-8859-1 -t UTF-8"
-        ) from None
-    return text[:-2] + "\n" if text.endswith("\r\n") else text
+def _block_end(text: str, start: int, stop: int) -> int:
+    line_end = text.rfind("\n", start, stop)
+    if line_end >= 0:
+        return line_end + 1
+    space = text.rfind(" ", start + 1, stop)
+    while space > start and text[space - 1].isspace():  # what is white space in a row stays together
+        space = text.rfind(" ", start + 1, space)
+    if space > start:
+        return space
+    return stop - 1 if text[stop - 1] == "\r" and stop - 1 > start else stop
+
+
+def row_text(row: str | None) -> str:
+    """A row of a table as text that ends with one line end; a row without anything in it is an empty line.
+
+    Raises:
+        UnicodeEncodeError: it holds half of a character.
+    """
+    text = (row or "").removesuffix("\n").removesuffix("\r") + "\n"
+    if not text.isascii():
+        text.encode()
+    return text

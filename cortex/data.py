@@ -7,77 +7,29 @@ name and renamed, so it exists whole or not at all; a lock makes a second proces
 
 from __future__ import annotations
 
-import fcntl
-import functools
 import hashlib
 import json
 import os
 import shutil
 import tempfile
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+import cortex.sources
+import cortex.sources_hub  # noqa: F401  the two fill the registry
 from cortex.corpus import SPLITS, CorpusError
-from cortex.encode import TextSource, encoded, id_type, learn_tokenizer
+from cortex.encode import Progress, TextSource, encoded, id_type, learn_tokenizer
 from cortex.graph import Graph, Node
+from cortex.hub import Pin, commit_of
 from cortex.params import complete
+from cortex.places import to_json, write_atomically
 from cortex.registry import KINDS
-from cortex.sources import BATCH_PARAMS
-from cortex.tokenizer import Tokenizer
+from cortex.source_params import BATCH_PARAMS, PLACE_PARAMS
+from cortex.store import Prepared, find, locked, sweep
+from cortex.tokenizer import TRAINED, Tokenizer
 
-FORMAT_VERSION = 1
-
-# Called with a word for what is going on and the share of it that is done, None where that is not known.
-Progress = Callable[[str, float | None], None]
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """A prepared data set. `meta["splits"][split]` has `tokens`, `bytes`, `unknown` (tokens that are `<unk>`) and
-    `lossless` (whether decoding gives the text back letter for letter)."""
-
-    path: Path
-    meta: dict[str, Any]
-
-    @property
-    def fingerprint(self) -> str:
-        return self.meta["fingerprint"]
-
-    @property
-    def vocab_size(self) -> int:
-        return self.meta["vocab_size"]
-
-    def tokens(self, split: str) -> np.ndarray:
-        """The split's ids, (1 + tokens,), memory-mapped; the first is `<eos>`."""
-        return np.memmap(self.path / f"{split}.bin", dtype=self.meta["dtype"], mode="r")
-
-    def count(self, split: str) -> int:
-        """Number of tokens that the split predicts."""
-        return self.meta["splits"][split]["tokens"]
-
-    def tokenizer(self) -> Tokenizer:
-        try:
-            return Tokenizer.load(self.path / "tokenizer.json")
-        except Exception as error:  # the library raises plain Exception
-            raise CorpusError(f"{self.path}: tokenizer.json cannot be read: {error}; delete this folder") from None
-
-    def honest_bytes(self, split: str) -> int | None:
-        """Bytes of the split's text where bits per byte are honest: nothing hidden by `<unk>`, nothing lost; else None."""
-        found = self.meta["splits"][split]
-        return found["bytes"] if found["lossless"] and not found["unknown"] and found["bytes"] else None
-
-    def why_not_bytes(self, split: str) -> str:
-        """Why bits per byte would not be honest on this split; empty where they are."""
-        found = self.meta["splits"][split]
-        if found["unknown"]:
-            return f"{found['unknown'] / found['tokens']:.1%} of its tokens are <unk>, which hides what they cost"
-        return "" if self.honest_bytes(split) else "the tokens do not give the text back letter for letter"
+FORMAT_VERSION = 2
 
 
 def source_node(graph: Graph) -> Node | None:
@@ -92,61 +44,115 @@ def source_of(node: Node) -> TextSource:
     return kind.cls(**complete(kind.params, node.params))
 
 
-def fingerprint(node: Node) -> str:
-    """32 hex digits that stand for the tokens this node gives; CorpusError when its text cannot be had."""
+def fingerprint(node: Node, store: Path | None = None) -> str:
+    """32 hex digits that stand for the tokens this node gives; CorpusError when its text cannot be had.
+
+    Nothing is asked over the network: what a branch of the hub stands for is in the store once it has been asked there. As
+    long as it has not, the digits stand for no prepared set.
+    """
+    source = source_of(node)
+    if store:
+        for pin in source.pins():
+            commit = _pinned(pin, store)
+            if commit:
+                source.pin(pin, commit)
+    return _fingerprint(node, source)
+
+
+def _fingerprint(node: Node, source: TextSource) -> str:
     kind = KINDS[node.kind]
     values = complete(kind.params, node.params)
-    settings = {
-        key: value for key, value in values.items() if key not in (*BATCH_PARAMS, "path") and kind.params[key].applies(values)
-    }
-    path = values.get("path")
-    revision = _file_revision(node.kind, path, *_stamp(path)) if path else kind.cls(**values).revision()
-    facts = {"version": FORMAT_VERSION, "kind": node.kind, "revision": revision, "settings": settings}
+    ours = {key: value for key, value in values.items() if key not in BATCH_PARAMS and key not in PLACE_PARAMS}
+    settings = {key: value for key, value in ours.items() if kind.params[key].applies(values)}
+    # What the branch of a data set or a tokenizer stands for is in its revision.
+    settings = {key: value for key, value in settings.items() if key not in ("revision", "tokenizer_revision")}
+    files = source.paths()
+    identity = _file_identity(json.dumps(values), tuple(map(_stamp, files)), source) if files else _identity(source)
+    facts = {"version": FORMAT_VERSION, "kind": node.kind, "revision": identity, "settings": settings}
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
 
 
-@functools.lru_cache(maxsize=64)
-def _file_revision(kind: str, path: str, size: int, modified: int) -> str:
-    defaults = complete(KINDS[kind].params, {"path": path})
-    return KINDS[kind].cls(**defaults).revision()
+def _identity(source: TextSource) -> list[str]:
+    return [source.revision(), source.tokenizer_identity()]
 
 
-def _stamp(path: str) -> tuple[int, int]:
+_identities: dict[tuple[Any, ...], list[str]] = {}
+
+
+def _file_identity(settings: str, stamps: tuple[tuple[str, int, int], ...], source: TextSource) -> list[str]:
+    """The identity of a source that reads files; they are read once as long as none of them changes."""
+    key = (settings, stamps, source.tokenizer_revision)
+    if key not in _identities:
+        if len(_identities) > 64:
+            _identities.clear()
+        _identities[key] = _identity(source)
+    return _identities[key]
+
+
+def _stamp(path: str) -> tuple[str, int, int]:
     try:
         stat = os.stat(path)
     except (OSError, ValueError):
-        return 0, 0
-    return stat.st_size, stat.st_mtime_ns
+        return path, 0, 0
+    return path, stat.st_size, stat.st_mtime_ns
+
+
+def _pin_file(pin: Pin, store: Path) -> Path:
+    return store / f"{hashlib.sha256(json.dumps(pin).encode()).hexdigest()[:32]}.pin"
+
+
+def _pinned(pin: Pin, store: Path) -> str | None:
+    """The commit that a branch had when it was first used with this store."""
+    try:
+        return json.loads(_pin_file(pin, store).read_text())["commit"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def text_size(node: Node) -> int | None:
     """Bytes of the text that preparing would read; None when the kind does not say beforehand."""
-    path = node.params.get("path")
-    return _stamp(path)[0] if path else None
+    try:
+        return sum(_stamp(path)[1] for path in source_of(node).paths()) or None
+    except (CorpusError, OSError, ValueError):
+        return None
+
+
+def is_remote(node: Node) -> bool:
+    """Whether preparing asks the hub for something."""
+    source = source_of(node)
+    return source.remote or source.tokenizer == "hub"
 
 
 def outside(node: Node, folders: list[Path]) -> str | None:
     """The fault of a source that would read a file that lies in none of these folders; None when it may be read."""
-    path = node.params.get("path")
-    if not path or not isinstance(path, str):
-        return None
+    kind = KINDS[node.kind]
+    values = complete(kind.params, node.params)
+    if any(not isinstance(values.get(name, ""), str) for name in PLACE_PARAMS):
+        return None  # which is a fault of its own
+    source = source_of(node)
+    fault = _first_outside(source.named_paths(), folders)
+    if fault:  # before anything is looked at that may not be
+        return fault
     try:
-        real = Path(path).resolve()
-    except (OSError, ValueError):
-        return f"path={path!r} is not a file name"
-    if any(real.is_relative_to(folder.resolve()) for folder in folders):
-        return None
-    return f"path={path!r} is outside the folders that this app may read; upload the file instead"
+        return _first_outside(source.paths(), folders)  # behind links, and in folders
+    except (CorpusError, OSError, ValueError):
+        return None  # which is a fault of its own
 
 
-def find(fingerprint: str, store: Path) -> Prepared | None:
-    """The data set of this fingerprint, or None when the store does not hold it."""
-    return _open(store / fingerprint)
+def _first_outside(paths: list[str], folders: list[Path]) -> str | None:
+    for path in paths:
+        try:
+            real = Path(path).resolve()
+        except (OSError, ValueError):
+            return f"path={path!r} is not a file name"
+        if not any(real.is_relative_to(folder.resolve()) for folder in folders):
+            return f"path={path!r} is outside the folders that this app may read; upload the file instead"
+    return None
 
 
 def lookup(node: Node, store: Path) -> Prepared | None:
     """The data set as prepared before, or None. Reads no text but to hash a changed file; CorpusError as `fingerprint`."""
-    return _open(store / fingerprint(node))
+    return find(fingerprint(node, store), store)
 
 
 def prepare(node: Node, store: Path, progress: Progress = lambda what, share: None) -> Prepared:
@@ -155,67 +161,87 @@ def prepare(node: Node, store: Path, progress: Progress = lambda what, share: No
     Raises:
         CorpusError: the text cannot be had or cannot be used; nothing is left in the store.
     """
-    name = fingerprint(node)
-    found = _open(store / name)
+    found = lookup(node, store)
     if found:
         return found
+    source = source_of(node)
     store.mkdir(parents=True, exist_ok=True)
-    with _locked(store / f"{name}.lock", lambda: progress("waiting for another process that prepares the same text", None)):
-        found = _open(store / name)
+    for pin in source.pins():
+        source.pin(pin, _pin(pin, store, progress))
+    name = _fingerprint(node, source)
+    with locked(store / f"{name}.lock", lambda: progress("waiting for another process that prepares the same text", None)):
+        found = find(name, store)
         if found:
             return found
         for leftover in store.glob(f"{name}.tmp-*"):  # of a killed process: we hold its lock
             shutil.rmtree(leftover)
         folder = Path(tempfile.mkdtemp(prefix=f"{name}.tmp-", dir=store))
         try:
-            _write(node, name, folder, progress)
+            _write(node, source, name, folder, progress)
             os.replace(folder, store / name)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
-    return _open(store / name)
+    sweep(store)
+    return find(name, store)
 
 
-def _write(node: Node, name: str, folder: Path, progress: Progress) -> None:
-    source = source_of(node)
-    tokenizer = learn_tokenizer(source, _heard(source.lines("train"), lambda: progress("learning the vocabulary", None)))
+def _pin(pin: Pin, store: Path, progress: Progress) -> str:
+    commit = _pinned(pin, store)
+    if commit is None:
+        progress(f"asking the hub what {pin.revision} of {pin.id} is", None)
+        commit = commit_of(pin, "id" if pin.kind == "dataset" else "tokenizer_id")
+        if not Pin(pin.kind, pin.id, commit).moves():
+            write_atomically(_pin_file(pin, store), to_json({**pin._asdict(), "commit": commit}))
+    return commit
+
+
+def _write(node: Node, source: TextSource, name: str, folder: Path, progress: Progress) -> None:
+    source.fetch(progress)
+    blocks = _heard(source, "train", lambda share: progress("learning the vocabulary", share))
+    tokenizer = learn_tokenizer(source, blocks)
     _check_vocabulary(node, tokenizer, source)
     try:
         tokenizer.save(folder / "tokenizer.json")
     except Exception as error:  # the library raises plain Exception for a full disk
         raise OSError(f"{folder / 'tokenizer.json'} cannot be written: {error}") from None
     splits = {}
-    for number, split in enumerate(SPLITS):
-        lines = _heard(source.lines(split), lambda at=number, name=split: progress(f"tokenising {name}", at / len(SPLITS)))
-        splits[split] = _write_split(lines, split != "train", tokenizer, folder / f"{split}.bin")
+    for split in SPLITS:
+        blocks = _heard(source, split, lambda share, split=split: progress(f"tokenising {split}", share))
+        splits[split] = _write_split(blocks, split != "train", tokenizer, folder / f"{split}.bin")
     _check_lengths(node, splits)
-    if fingerprint(node) != name:
+    if _fingerprint(node, source) != name:
         raise CorpusError(f"{node.id}: the text changed while it was read; start again")
     meta = {
         "version": FORMAT_VERSION,
         "fingerprint": name,
         "kind": node.kind,
+        "title": source.title(),
         "revision": source.revision(),
         "tokenizer": tokenizer.kind,
+        "tokenizer_of": source.tokenizer_identity(),
+        "end": tokenizer.end,
         "vocab_size": tokenizer.vocab_size,
         "dtype": id_type(tokenizer.vocab_size).name,
+        "settings": complete(KINDS[node.kind].params, node.params),
         "splits": splits,
     }
     (folder / "meta.json").write_text(json.dumps(meta, indent=1) + "\n")
 
 
-def _heard(lines: Iterator[str], on_lines: Callable[[], None]) -> Iterator[str]:
-    """The same lines; the callback is heard from now and then, and can end the work by raising."""
-    for number, line in enumerate(lines):
-        if number % 4096 == 0:
-            on_lines()
-        yield line
+def _heard(source: TextSource, split: str, on_block: Callable[[float | None], None]) -> Iterator[str]:
+    """The blocks of a split; the callback hears the share that is done, and can end the work by raising."""
+    done, whole = 0, source.expected_bytes(split)
+    for block in source.blocks(split):
+        on_block(min(1.0, done / whole) if whole else None)
+        done += len(block) if block.isascii() else len(block.encode())
+        yield block
 
 
-def _write_split(lines: Iterator[str], held_out: bool, tokenizer: Tokenizer, path: Path) -> dict[str, Any]:
+def _write_split(blocks: Iterator[str], held_out: bool, tokenizer: Tokenizer, path: Path) -> dict[str, Any]:
     counts = {"tokens": -1, "bytes": 0, "unknown": 0, "lossless": held_out}  # the first <eos> is not predicted
     with open(path, "wb") as file:
-        for text, ids in encoded(lines, tokenizer):
+        for text, ids in encoded(blocks, tokenizer):
             file.write(ids.tobytes())
             counts["tokens"] += len(ids)
             counts["bytes"] += len(text.encode())
@@ -226,7 +252,7 @@ def _write_split(lines: Iterator[str], held_out: bool, tokenizer: Tokenizer, pat
 
 
 def _check_vocabulary(node: Node, tokenizer: Tokenizer, source: TextSource) -> None:
-    if tokenizer.vocab_size > 2:  # more than <eos> and <unk>
+    if source.tokenizer not in TRAINED or tokenizer.vocab_size > 2:  # more than <eos> and <unk>
         return
     often = f" that occurs at least min_frequency={source.min_frequency} times" if source.tokenizer == "word" else ""
     raise CorpusError(f"{node.id}: the training text has no {source.tokenizer}{often}; expected a longer text")
@@ -243,10 +269,11 @@ def _check_lengths(node: Node, splits: dict[str, dict[str, Any]]) -> None:
 
 
 def read_through(node: Node) -> None:
-    """Read the source's text once and keep nothing; CorpusError when it cannot be used."""
+    """Read the source's text once and keep nothing; CorpusError when it cannot be used. What is on the hub stays there."""
     source = source_of(node)
-    counts = {split: sum(1 for _ in source.lines(split)) for split in SPLITS}
-    _check_lengths(node, {split: {"tokens": count} for split, count in counts.items()})
+    if not source.remote:
+        counts = {split: sum(block.count("\n") + (block[-1:] != "\n") for block in source.blocks(split)) for split in SPLITS}
+        _check_lengths(node, {split: {"tokens": count} for split, count in counts.items()})
 
 
 def too_short(node: Node, prepared: Prepared) -> str | None:
@@ -255,35 +282,3 @@ def too_short(node: Node, prepared: Prepared) -> str | None:
     if tokens >= seq_len:
         return None
     return f"the training text has {tokens:,} tokens, less than seq_len={seq_len}"
-
-
-def _open(path: Path) -> Prepared | None:
-    try:
-        meta = json.loads((path / "meta.json").read_text())
-        lengths = {split: (meta["splits"][split]["tokens"] + 1) * np.dtype(meta["dtype"]).itemsize for split in SPLITS}
-    except FileNotFoundError:
-        return None
-    except NotADirectoryError:
-        raise CorpusError(f"{path}: is a file, expected the folder of a prepared text; delete it") from None
-    except (ValueError, KeyError, TypeError):
-        raise CorpusError(f"{path}: meta.json is damaged; delete this folder, it is made again from the text") from None
-    for split, expected in lengths.items():
-        file = path / f"{split}.bin"
-        found = file.stat().st_size if file.exists() else 0
-        if found != expected:
-            raise CorpusError(f"{file}: {found:,} bytes, expected {expected:,}; delete its folder, it is made again")
-    return Prepared(path, meta)
-
-
-@contextmanager
-def _locked(path: Path, on_wait: Callable[[], None]) -> Iterator[None]:
-    """Holds an exclusive lock; the kernel frees it when the process ends, however that happens."""
-    with open(path, "w") as file:
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                on_wait()  # again and again, since it may say that nobody wants to wait any longer
-                time.sleep(0.2)
-        yield

@@ -21,7 +21,7 @@ from typing import Any
 from cortex import __version__
 from cortex.builder import TRAINING, Call, Plan, PlanError, plan, train_config
 from cortex.config import TrainConfig
-from cortex.data import source_node
+from cortex.data import source_node, source_of
 from cortex.gather import Gathered, Import, gather, import_lines, part_text
 from cortex.graph import Graph
 from cortex.model_text import construct, literal, model_class
@@ -31,6 +31,8 @@ from cortex.runs import Run
 
 _MAIN = ("cortex.standalone", "main")
 _MODEL_IMPORTS = {Import("torch", "Tensor"), Import("torch", "nn")}
+# Loaded when they are needed: what a source says it needs of them.
+_WHERE_ASKED = {"datasets", "huggingface_hub", "pyarrow"}
 _CONSTANTS = ("SOURCE", "CONFIG", "MAX_STEPS", "WEIGHTS")
 
 
@@ -153,7 +155,8 @@ def _needs(planned: Plan, gathered: Gathered, with_weights: bool) -> list[str]:
     """Packages that the script needs, with the versions that are installed here."""
     (source,) = [call for call in planned.calls if KINDS[call.kind].role == "source"]
     names = {entry.package for entry in gathered.imports | _MODEL_IMPORTS} & (gathered.packages | {"torch"})
-    names |= gather([_place(source)]).packages | set(KINDS[source.kind].cls.needs)
+    names = (names | gather([_place(source)]).packages) - _WHERE_ASKED
+    names |= set(source_of(source_node(planned.graph)).packages())
     if with_weights:
         names.add("safetensors")
     return [_pinned(name) for name in sorted(names, key=lambda name: (name != "torch", name))]

@@ -51,7 +51,8 @@ class Progress:
         facts, kind = self._facts, event["event"]
         if kind == "start":
             known = ("steps", "last_step", "parameters", "vocabulary", "device", "source", "why_not_bits")
-            facts |= {key: event.get(key) for key in (*known, "validation_bytes", "validation_tokens")}
+            text = ("tokenizer", "validation_text", "validation_words", "why_not_words")
+            facts |= {key: event.get(key) for key in (*known, *text, "validation_bytes", "validation_tokens")}
         if kind == "horizon":
             facts |= {key: event.get(key) for key in ("steps", "last_step")}
         if kind in ("train", "validation"):

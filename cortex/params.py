@@ -179,7 +179,7 @@ def problems(params: Mapping[str, Param], values: Mapping[str, Any]) -> dict[str
         problem = params[name].problem(value)
         if problem is None and value != params[name].default and not params[name].applies(complete(params, values)):
             other, needed = params[name].only
-            problem = f"has no effect unless {other} is {' or '.join(map(str, needed))}; remove it"
+            problem = f"has no effect unless {other} is {' or '.join(str(value) or 'empty' for value in needed)}; remove it"
         if problem:
             found[name] = problem
     return found

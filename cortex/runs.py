@@ -242,7 +242,8 @@ def summary_name(run: Run) -> str:
 SUMMARY = (
     "run", "name", "state", "created", "source", "step", "steps", "last_step", "epoch", "tokens", "parameters", "vocabulary",
     "train_loss", "tokens_per_second", "elapsed", "seconds_left", "best_loss", "best_perplexity", "best_step", "bits_per_byte",
-    "why_not_bits", "device", "error", "directory", "parent", "group", "seed",
+    "why_not_bits", "word_perplexity", "why_not_words", "tokenizer", "data", "validation_text", "device", "error", "directory",
+    "parent", "group", "seed",
 )  # fmt: skip
 
 
@@ -256,7 +257,8 @@ def summary(run: Run, progress: Mapping[str, Any] | None = None) -> dict[str, An
     try:
         record = run.record()
         row |= {"name": record["name"], "created": record["created"]}
-        row |= {"parent": record.get("parent"), "group": record.get("group"), "seed": record.get("training", {}).get("seed")}
+        row |= {"data": record["data"].get("fingerprint"), "parent": record.get("parent"), "group": record.get("group")}
+        row |= {"seed": record.get("training", {}).get("seed")}
     except (RunError, KeyError) as error:
         return row | {"state": "damaged", "error": str(error)}
     found = Progress(run.path / "metrics.jsonl").read() if progress is None else progress
@@ -267,6 +269,8 @@ def summary(run: Run, progress: Mapping[str, Any] | None = None) -> dict[str, An
         row["best_perplexity"] = perplexity(row["best_loss"])
         if found.get("validation_bytes"):
             row["bits_per_byte"] = row["best_loss"] * found["validation_tokens"] / (found["validation_bytes"] * math.log(2))
+        if found.get("validation_words"):
+            row["word_perplexity"] = perplexity(row["best_loss"] * found["validation_tokens"] / found["validation_words"])
     if row["state"] == "running" and row["step"] and row["last_step"]:
         row["seconds_left"] = row["elapsed"] / row["step"] * (row["last_step"] - row["step"])
     row["error"] = run.why_interrupted() if row["state"] == "interrupted" else run.status().get("error")

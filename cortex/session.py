@@ -37,11 +37,13 @@ from cortex.export import script_of_run
 from cortex.graph import from_document
 from cortex.judge import continue_text
 from cortex.places import json_line, write_atomically
+from cortex.references import quick_references
 from cortex.runs import Run, RunError
 from cortex.status import Status
 from cortex.tokenizer import Tokenizer
 from cortex.train import Event, OneProcess, Trainer
 from cortex.units import size
+from cortex.words import Words, quick_words
 
 # A checkpoint to go on from is never older than this, however far apart the validations are.
 _SAVE_SECONDS = 600.0
@@ -161,6 +163,7 @@ class Session(Follower):
             self.processes.share(self.record)
         self._preparing("preparing the data", None)
         prepared = self._prepare(self._preparing)
+        self._measured(prepared)
         write_atomically(self.run.path / "tokenizer.json", (prepared.path / "tokenizer.json").read_bytes())
         self._tokenizer = Tokenizer.load(self.run.path / "tokenizer.json")
         self._checkpoint = checkpoint = load_state(self.run.path / "checkpoints")
@@ -194,6 +197,15 @@ class Session(Follower):
         if self._asked.pause():
             raise Stopped("paused")
         self._status.say("preparing", what)
+
+    def _measured(self, prepared: data.Prepared) -> None:
+        """What the charts lay beside the run's perplexity; a long text is not counted while a training waits."""
+        try:
+            quick_references(prepared)
+            self._words = quick_words(prepared)
+        except OSError as error:  # the store can be a place that only others may write to
+            self._log(f"reference perplexities cannot be kept: {error}")
+            self._words = Words(None, None, "they could not be kept in the store")
 
     def _threads(self) -> int:
         """The number of threads of the checkpoint, its own or a parent's: the last bits of losses hang on it."""
@@ -232,6 +244,9 @@ class Session(Follower):
             "validation_tokens": prepared.count("validation"),
             "validation_bytes": prepared.honest_bytes("validation"),
             "why_not_bits": prepared.why_not_bytes("validation"),
+            "validation_words": self._words.count,
+            "validation_text": self._words.text,
+            "why_not_words": self._words.why_not,
             "device": self.device.type,
             "precision": str(pick_precision(self.config.precision, self.device)).removeprefix("torch."),
             "compiled": pick_compile(self.config.compile, self.device),

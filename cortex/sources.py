@@ -1,65 +1,19 @@
-"""The node kinds that are data sources: which text a run sees, how it is split and how it is tokenised."""
+"""The node kinds whose text is on this machine: which text a run sees, how it is split and how it is tokenised."""
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
-from cortex.corpus import shakespeare_lines, shakespeare_revision, text_hash, text_lines
+from cortex.corpus import SPLITS, CorpusError, in_blocks, shakespeare_lines, shakespeare_revision
 from cortex.encode import TextSource
-from cortex.params import Choice, Float, Int, Param, Text
+from cortex.files import SUFFIXES, TABLES, files_of, named, share_blocks, text_hash
+from cortex.params import Choice, Float, Text
 from cortex.registry import register
-from cortex.tokenizer import BPE_VOCABULARY, BYTES, KINDS, PRE_TOKENIZERS
-
-# What a source says of its batches; everything else about it decides the tokens on disk.
-BATCH_PARAMS = ("batch_size", "seq_len")
-
-
-def text_params(*, pre_tokenizer: str, min_frequency: int) -> dict[str, Param]:
-    """The settings that every source of text has: batches and tokenizer."""
-    return {
-        "batch_size": Int(default=20, low=1, high=65_536, help="Sequences a training step sees at once."),
-        "seq_len": Int(default=64, low=1, high=65_536, help="Length of a sequence, in tokens; T."),
-        "tokenizer": Choice(
-            default="word",
-            options=KINDS,
-            help="What a token is: a word, a character, or a piece of a word (byte-level BPE).",
-        ),
-        "vocab_size": Int(
-            default="auto",
-            low=3,
-            high=10_000_000,
-            auto=f"no limit; bpe: {BPE_VOCABULARY:,}",
-            help="Most tokens the vocabulary may have; words and characters past it become <unk>.",
-        ),
-        "min_frequency": Int(
-            default=min_frequency,
-            low=1,
-            high=1_000_000,
-            only=("tokenizer", ("word",)),
-            help="A word seen less often in the training text becomes <unk>.",
-        ),
-        "pre_tokenizer": Choice(
-            default=pre_tokenizer,
-            options=PRE_TOKENIZERS,
-            only=("tokenizer", ("word",)),
-            help="How words are cut: at white space only, or with punctuation marks as tokens of their own.",
-        ),
-    }
-
-
-def _has_room_for_bytes(values: Mapping[str, Any], sizes: Mapping[str, int]) -> Iterator[tuple[str, str, str]]:
-    size = values["vocab_size"]
-    if values["tokenizer"] == "bpe" and type(size) is int and size <= BYTES:
-        message = f"vocab_size={size} is too small for bpe, which needs {BYTES} bytes and <eos>"
-        yield "vocab_size", message, f"set it to at least {BYTES + 1}, or to auto"
-
-
-def _leaves_text_to_train_on(values: Mapping[str, Any], sizes: Mapping[str, int]) -> Iterator[tuple[str, str, str]]:
-    yield from _has_room_for_bytes(values, sizes)
-    held_out = values["validation"] + values["test"]
-    if held_out > 0.9:
-        yield "validation", f"validation and test take {held_out:.0%} of the text", "leave at least 10 % to train on"
+from cortex.source_params import leaves_text_to_train_on, sound_tokenizer, text_params
 
 
 @register(
@@ -67,7 +21,7 @@ def _leaves_text_to_train_on(values: Mapping[str, Any], sizes: Mapping[str, int]
     family="source",
     shape="-> B T",
     params=text_params(pre_tokenizer="punctuation", min_frequency=2),
-    check=_has_room_for_bytes,
+    check=sound_tokenizer,
 )
 class Shakespeare(TextSource):
     """Shakespeare's 38 plays, built in: Twelfth Night and Macbeth validate, Julius Caesar and The Tempest test, 34 train."""
@@ -77,8 +31,25 @@ class Shakespeare(TextSource):
     def revision(self) -> str:
         return shakespeare_revision()
 
-    def lines(self, split: str) -> Iterator[str]:
-        return shakespeare_lines(split)
+    def blocks(self, split: str) -> Iterator[str]:
+        return in_blocks(shakespeare_lines(split))
+
+
+class _Tables:
+    """Is true of a path that may lead to a table: a file of that kind, a folder, or several paths."""
+
+    def __contains__(self, path: object) -> bool:
+        suffixes = [Path(part).suffix.lower() for part in str(path).replace(";", "\n").split("\n")]
+        return not path or any(suffix in TABLES or not suffix for suffix in suffixes)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter([f"a {suffix} file" for suffix in TABLES] + ["a folder"])
+
+
+def _names_its_files(values: Mapping[str, Any], sizes: Mapping[str, int]) -> Iterator[tuple[str, str, str]]:
+    yield from leaves_text_to_train_on(values, sizes)
+    if values["split"] == "files" and not values["validation_file"]:
+        yield "validation_file", "no file to validate on is named", "set validation_file, or split=fraction"
 
 
 @register(
@@ -86,41 +57,127 @@ class Shakespeare(TextSource):
     family="source",
     shape="-> B T",
     params={
-        "type": Choice(default="Text", options=("Text",), help="Text: a UTF-8 file; the next token is what is learned."),
-        "path": Text(default="", help="The file to read."),
+        "type": Choice(default="Text", options=("Text",), help="Text: the next token is what is learned."),
+        "path": Text(
+            default="",
+            help=f"A file, a folder of files ({', '.join(SUFFIXES)}), or several with a semicolon between them; UTF-8.",
+        ),
+        "text_column": Text(default="text", only=("path", _Tables()), help="The column of a table that holds the text."),
+        "split": Choice(
+            default="fraction",
+            options=("fraction", "files"),
+            help="What validates and tests: the last shares of the text in order, or files of their own.",
+        ),
         "validation": Float(
             default=0.05,
             low=0.001,
             high=0.9,
+            only=("split", ("fraction",)),
             help="Share of the text, near its end, that validates and is never trained on.",
         ),
-        "test": Float(default=0.05, low=0.0, high=0.9, help="Share of the text, at its end, that is kept for a last test."),
+        "test": Float(
+            default=0.05,
+            low=0.0,
+            high=0.9,
+            only=("split", ("fraction",)),
+            help="Share of the text, at its end, that is kept for a last test.",
+        ),
+        "validation_file": Text(
+            default="", only=("split", ("files",)), help="The file or files that validate: a path, or a name beside path."
+        ),
+        "test_file": Text(default="", only=("split", ("files",)), help="The file or files that test; none where empty."),
         **text_params(pre_tokenizer="whitespace", min_frequency=2),
     },
-    check=_leaves_text_to_train_on,
+    check=_names_its_files,
 )
 class CustomData(TextSource):
-    """A text of your own, split in order: first to train on, then to validate, then to test; no line is cut."""
+    """A text of your own: a file, several or a folder. No line and no row is cut, and none stands in two splits."""
 
     def __init__(
         self,
         type: str,
         path: str,
+        text_column: str,
+        split: str,
         validation: float,
         test: float,
+        validation_file: str,
+        test_file: str,
         batch_size: int,
         seq_len: int,
         tokenizer: str,
         vocab_size: int | str,
         min_frequency: int,
         pre_tokenizer: str,
+        tokenizer_file: str,
+        tokenizer_id: str,
+        tokenizer_revision: str,
     ) -> None:
-        super().__init__(batch_size, seq_len, tokenizer, vocab_size, min_frequency, pre_tokenizer)
-        self.type, self.path = type, path
-        self.validation, self.test = validation, test
+        super().__init__(
+            batch_size, seq_len, tokenizer, vocab_size, min_frequency, pre_tokenizer,
+            tokenizer_file, tokenizer_id, tokenizer_revision,
+        )  # fmt: skip
+        self.type, self.path, self.text_column = type, path, text_column
+        self.split, self.validation, self.test = split, validation, test
+        self.validation_file, self.test_file = validation_file, test_file
 
     def revision(self) -> str:
-        return f"sha256 {text_hash(self.path)}"
+        files = self._files()
+        if self.split == "fraction" and len(files["train"]) == 1 and Path(files["train"][0]).suffix.lower() not in TABLES:
+            return f"sha256 {text_hash(files['train'][0])}"
+        facts = [(split, Path(file).suffix.lower(), text_hash(file)) for split in SPLITS for file in files[split]]
+        return f"{len(facts)} files, sha256 {hashlib.sha256(repr(facts).encode()).hexdigest()}"
 
-    def lines(self, split: str) -> Iterator[str]:
-        return text_lines(self.path, split, self.validation, self.test)
+    def blocks(self, split: str) -> Iterator[str]:
+        files = self._files()[split]
+        if self.split == "files":
+            return in_blocks(share_blocks(files, 0.0, 1.0, self.text_column)) if files else iter(())
+        marks = [0.0, 1 - self.validation - self.test, 1 - self.test, 1.0]
+        at = SPLITS.index(split)
+        return share_blocks(files, marks[at], marks[at + 1], self.text_column)
+
+    def title(self) -> str:
+        names = [Path(path).name for path in named(self.path)]
+        return f"CustomData {', '.join(names[:3])}{', …' if len(names) > 3 else ''}"
+
+    def expected_bytes(self, split: str) -> int | None:
+        size = sum(map(os.path.getsize, self._files()[split]))
+        shares = {"train": 1 - self.validation - self.test, "validation": self.validation, "test": self.test}
+        return size if self.split == "files" else int(size * shares[split])
+
+    def paths(self) -> list[str]:
+        return [*dict.fromkeys(file for files in self._files().values() for file in files), *super().paths()]
+
+    def named_paths(self) -> list[str]:
+        others = [self._beside(name) for name in (self.validation_file, self.test_file) if name and self.split == "files"]
+        return [part for setting in (self.path, *others) for part in named(setting)] + super().named_paths()
+
+    def packages(self) -> tuple[str, ...]:
+        tables = any(Path(file).suffix.lower() == ".parquet" for file in named(self.path))
+        return (*super().packages(), *(("pyarrow",) if tables else ()))
+
+    def _files(self) -> dict[str, list[str]]:
+        """The files of each split; the same ones in all where they are split by shares."""
+        files = files_of(self.path)
+        if self.split == "fraction":
+            return dict.fromkeys(SPLITS, files)
+        found = {"validation": files_of(self._beside(self.validation_file), "validation_file"), "test": []}
+        if self.test_file:
+            found["test"] = files_of(self._beside(self.test_file), "test_file")
+        held_out = {os.path.realpath(file) for files in found.values() for file in files}
+        both = {os.path.realpath(file) for file in found["validation"]} & {os.path.realpath(file) for file in found["test"]}
+        if both:
+            raise CorpusError(f"test_file: {sorted(both)[0]} validates as well, expected another file")
+        found["train"] = [file for file in files if os.path.realpath(file) not in held_out]
+        if not found["train"]:
+            raise CorpusError(f"path: {self.path} has no file besides those that validate and test, expected one to train on")
+        return found
+
+    def _beside(self, setting: str) -> str:
+        """The paths of a setting; a bare name is looked for where `path` leads first."""
+        roots = [path if os.path.isdir(path) else os.path.dirname(path) for path in named(self.path)]
+        found = []
+        for name in named(setting):
+            beside = [os.path.join(root, name) for root in roots if os.path.exists(os.path.join(root, name))]
+            found.append(beside[0] if beside and not os.path.isabs(name) else name)
+        return "\n".join(found)

@@ -103,7 +103,7 @@ def _work(
     if arguments.log_every:
         config = replace(config, log_every=arguments.log_every)
     device = pick_device(config.device)
-    tokenizer = learn_tokenizer(source, source.lines("train"))
+    tokenizer = learn_tokenizer(source, source.blocks("train"))
     torch.manual_seed(config.seed)
     model = make_model(tokenizer.vocab_size).to(device)
     if arguments.weights:

@@ -6,7 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from cortex.corpus import HELD_OUT, SPLITS, CorpusError, open_text, shakespeare_lines, text_hash, text_lines
+from cortex.corpus import HELD_OUT, SPLITS, CorpusError, shakespeare_lines
+from cortex.files import files_of, share_blocks, text_hash
+
+
+def text_lines(path: Path, split: str, validation: float, test: float) -> list[str]:
+    marks = [0.0, 1 - validation - test, 1 - test, 1.0]
+    at = SPLITS.index(split)
+    text = "".join(share_blocks(files_of(str(path)), marks[at], marks[at + 1], "text"))
+    return [line + "\n" for line in text.split("\n")[:-1]] + ([text.split("\n")[-1]] if text[-1:] not in ("\n", "") else [])
 
 
 def split(path: Path, validation: float = 0.25, test: float = 0.25) -> dict[str, str]:
@@ -63,9 +71,9 @@ def test_a_file_that_is_none_is_refused_by_what_it_is(tmp_path: Path) -> None:
     (tmp_path / "empty").touch()
     for name, says in (("empty", "is empty"), (".", "is a folder"), ("none", "does not exist")):
         with pytest.raises(CorpusError, match=says):
-            open_text(tmp_path / name)
+            files_of(str(tmp_path / name))
     with pytest.raises(CorpusError, match="no text file is named"):
-        open_text("")
+        files_of("")
 
 
 def test_the_hash_is_of_the_bytes(tmp_path: Path) -> None:

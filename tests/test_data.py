@@ -141,12 +141,13 @@ def test_a_text_that_cannot_be_used_is_refused_with_the_reason_and_leaves_nothin
     [
         ("", "no text file is named"),
         ("missing.txt", "does not exist"),
-        (".", "is a folder"),
+        ("empty", "is a folder without a text, expected files that end in .txt, .md, .jsonl"),
         ("x" * 300, "cannot be read|does not exist"),
     ],
     ids=["none", "missing", "folder", "too long"],
 )
 def test_a_path_that_leads_to_no_text_is_refused(node: MakeNode, store: Path, tmp_path: Path, name: str, says: str) -> None:
+    (tmp_path / "empty").mkdir()
     broken = node(path=str(tmp_path / name) if name else "")
     for attempt in (fingerprint, lambda node: prepare(node, store), lambda node: lookup(node, store)):
         with pytest.raises(CorpusError, match=says):

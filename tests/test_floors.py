@@ -13,7 +13,7 @@ PROJECT = Path(__file__).parents[1]
 
 # A module may import what stands on a lower floor, never its own floor or a higher one.
 FLOORS: dict[int, tuple[str, ...]] = {
-    0: ("cortex", "cortex.verbs"),
+    0: ("cortex", "cortex.verbs", "cortex.corpus", "cortex.codes"),
     1: (
         "cortex.params",
         "cortex.graph",
@@ -24,27 +24,49 @@ FLOORS: dict[int, tuple[str, ...]] = {
         "cortex.metrics",
         "cortex.config",
         "cortex.gather",
-        "cortex.corpus",
         "cortex.tokenizer",
+        "cortex.files",
+        "cortex.hub",
     ),
-    2: ("cortex.registry", "cortex.encode", "cortex.blocks", "cortex.device", "cortex.optimize"),
+    2: (
+        "cortex.registry",
+        "cortex.kept",
+        "cortex.encode",
+        "cortex.hub_data",
+        "cortex.source_params",
+        "cortex.store",
+        "cortex.blocks",
+        "cortex.device",
+        "cortex.optimize",
+    ),
     3: (
         "cortex.train",
         "cortex.evaluate",
         "cortex.generate",
         "cortex.layers",
         "cortex.sources",
+        "cortex.sources_hub",
         "cortex.losses",
         "cortex.checks",
     ),
     4: ("cortex.builder", "cortex.data", "cortex.presets", "cortex.ranks", "cortex.standalone"),
-    5: ("cortex.runs", "cortex.documents", "cortex.edit", "cortex.describe", "cortex.model_text", "cortex.recipes"),
-    6: ("cortex.checkpoints", "cortex.status", "cortex.asked", "cortex.queue", "cortex.export"),
-    7: ("cortex.judge", "cortex.launch", "cortex.lr_range", "cortex.prove"),
+    5: (
+        "cortex.references",
+        "cortex.words",
+        "cortex.preview",
+        "cortex.runs",
+        "cortex.documents",
+        "cortex.edit",
+        "cortex.describe",
+        "cortex.model_text",
+        "cortex.recipes",
+    ),
+    6: ("cortex.statistics", "cortex.checkpoints", "cortex.status", "cortex.asked", "cortex.queue", "cortex.export"),
+    7: ("cortex.judge", "cortex.launch", "cortex.prove", "cortex.lr_range"),
     8: ("cortex.session",),
     9: ("cortex.worker", "cortex.report"),
     10: ("cortex.verbs.common",),
-    11: ("cortex.verbs.look", "cortex.verbs.training", "cortex.verbs.export"),
+    11: ("cortex.verbs.measure", "cortex.verbs.data", "cortex.verbs.look", "cortex.verbs.training", "cortex.verbs.export"),
     12: ("cortex.verbs.lr_range",),
     13: ("cortex.command",),
     14: ("cortex.__main__",),
@@ -55,9 +77,10 @@ FLOORS: dict[int, tuple[str, ...]] = {
 SHARED = ("ui", "pages")
 # An exported script contains what it needs of these word for word, so they need nothing else of ours.
 ALONE = (
-    "cortex.corpus", "cortex.tokenizer", "cortex.config", "cortex.blocks", "cortex.device", "cortex.muon", "cortex.optimize",
-    "cortex.train",
-    "cortex.evaluate", "cortex.generate", "cortex.encode", "cortex.places", "cortex.standalone",
+    "cortex.corpus", "cortex.tokenizer", "cortex.config", "cortex.blocks", "cortex.device", "cortex.muon",
+    "cortex.optimize", "cortex.train",
+    "cortex.evaluate", "cortex.generate", "cortex.encode", "cortex.places", "cortex.standalone", "cortex.codes",
+    "cortex.files", "cortex.hub", "cortex.hub_data",
 )  # fmt: skip
 SCREEN = {"streamlit", "streamlit_flow", "plotly"}
 NO_TORCH = ("cortex.params", "cortex.graph", "cortex.places", "cortex.units", "cortex.registry", "cortex.runs", "cortex.status")

@@ -187,6 +187,21 @@ def test_bits_per_byte_are_unknown_where_the_data_said_they_would_not_be_honest(
     assert row["bits_per_byte"] is None and row["why_not_bits"] == "<unk>"
 
 
+def test_perplexity_per_word_shares_the_cost_of_all_tokens_out_among_the_words(run: Run) -> None:
+    text = {"validation_words": 25, "validation_text": "ab12", "why_not_words": ""}
+    write_events(run, {"event": "start", "steps": 4, "validation_tokens": 100, **text}, validation(1, 0.5))
+    row = summary(run)
+    assert row["word_perplexity"] == pytest.approx(7.389056)  # exp(0.5 * 100 / 25)
+    assert row["validation_text"] == "ab12" and row["data"] == run.record()["data"]["fingerprint"]
+
+
+def test_perplexity_per_word_is_unknown_where_words_are_hidden(run: Run) -> None:
+    text = {"validation_words": None, "validation_text": None, "why_not_words": "<unk>"}
+    write_events(run, {"event": "start", "steps": 4, "validation_tokens": 100, **text}, validation(1, 0.5))
+    row = summary(run)
+    assert row["word_perplexity"] is None and row["why_not_words"] == "<unk>"
+
+
 @linux
 def test_the_time_left_counts_to_where_the_run_will_be_cut_off(root: Path) -> None:
     run = create_run(root, Graph("g"), fingerprint="f", max_steps=40)

@@ -13,7 +13,7 @@ from cortex.edit import change_kind
 from cortex.graph import Edge, Graph, GraphError, Node, from_json, to_json
 from cortex.presets import PRESETS, preset, tidy
 from cortex.registry import KINDS, ordered
-from ui import canvas, forms, page, session, start
+from ui import canvas, forms, page, session, start, uploads
 from ui.plain import plain
 from ui.recipe_panel import recipe_panel
 from ui.theme import theme
@@ -47,7 +47,7 @@ def _gallery() -> None:
             st.info("Choose a text of some thousand words or more. It stays on this machine.", icon=":material/upload_file:")
             _others()
             return
-        stored = forms.keep_upload(uploaded.name, uploaded.getvalue(), session.where().uploads)
+        stored = uploads.keep_upload(uploaded.name, uploaded.getvalue(), session.where().uploads)
         params = {"path": str(stored)}
     graphs = {name: preset(name, source, params) for name in PRESETS}
     looks = {name: start.look(graph, session.where()) for name, graph in graphs.items()}

@@ -19,10 +19,13 @@ METRICS: dict[str, tuple[str, str, bool]] = {
     # key: title, axis, whether the axis is logarithmic
     "loss": ("Loss", "nats per token", False),
     "perplexity": ("Perplexity", "perplexity", True),
+    "word_perplexity": ("Perplexity per word", "perplexity per word", True),
+    "bits_per_byte": ("Bits per byte", "bits per byte", False),
     "lr": ("Learning rate", "learning rate", False),
     "grad_norm": ("Gradient norm", "norm before clipping", True),
     "tokens_per_second": ("Throughput", "tokens per second", False),
 }
+PERPLEXITIES = ("perplexity", "word_perplexity")
 AXES = {"step": "step", "tokens": "tokens seen", "epoch": "epoch", "elapsed": "minutes since start"}
 
 
@@ -36,7 +39,12 @@ class Curve:
             kinds.setdefault(event["event"], []).append(event)
         self.every = math.ceil(len(kinds["train"]) / MOST_POINTS) or 1  # every how many training points one is drawn
         self._points = {kind: _thin(kinds[kind]) for kind in ("train", "validation")}
-        self._steps_per_epoch = kinds["start"][0]["steps_per_epoch"] if kinds["start"] else None
+        start = kinds["start"][0] if kinds["start"] else {}
+        self._steps_per_epoch = start.get("steps_per_epoch")
+        self._per = {
+            "word_perplexity": _ratio(start.get("validation_tokens"), start.get("validation_words")),
+            "bits_per_byte": _ratio(start.get("validation_tokens"), start.get("validation_bytes"), math.log(2)),
+        }
 
     @property
     def empty(self) -> bool:
@@ -44,11 +52,16 @@ class Curve:
         return not any(self._points.values())
 
     def points(self, kind: str, metric: str, axis: str) -> tuple[list[float], list[float]]:
-        """x and y of the `train` or `validation` events that have the metric."""
-        source = "loss" if metric == "perplexity" else metric
+        """x and y of the `train` or `validation` events that have the metric. Words and bytes are those of the validation
+        split, so only its events have a perplexity per word or bits per byte."""
+        scale = self._per.get(metric, 1.0)
+        if scale is None or (metric in self._per and kind == "train"):
+            return [], []
+        source = "loss" if metric in ("perplexity", *self._per) else metric
         rows = [event for event in self._points[kind] if event.get(source) is not None]
-        values = [row[source] for row in rows]
-        return [self._x(row, axis) for row in rows], [perplexity(v) for v in values] if metric == "perplexity" else values
+        values = [row[source] * scale for row in rows]
+        values = [perplexity(value) for value in values] if metric in PERPLEXITIES else values
+        return [self._x(row, axis) for row in rows], values
 
     def _x(self, event: Mapping[str, Any], axis: str) -> float:
         if axis == "elapsed":
@@ -58,13 +71,28 @@ class Curve:
         return event[axis]
 
 
+def _ratio(tokens: float | None, units: float | None, each: float = 1.0) -> float | None:
+    return tokens / (units * each) if tokens and units else None
+
+
 def _thin(events: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     stride = math.ceil(len(events) / MOST_POINTS) or 1
     return events[::-1][::stride][::-1]
 
 
-def figure(curves: Sequence[Curve], metric: str, axis: str, theme: Theme, height: int = 340) -> go.Figure:
-    """Training thin, validation bold over it with its best point marked; one colour a run, several runs overlaid."""
+def figure(
+    curves: Sequence[Curve],
+    metric: str,
+    axis: str,
+    theme: Theme,
+    height: int = 340,
+    levels: Mapping[str, float] | None = None,
+) -> go.Figure:
+    """Training thin, validation bold over it with its best point marked; one colour a run, several runs overlaid.
+
+    Args:
+        levels: values by their name, drawn as dashed lines across.
+    """
     title, unit, logarithmic = METRICS[metric]
     chart = go.Figure()
     for curve in curves:
@@ -81,7 +109,7 @@ def figure(curves: Sequence[Curve], metric: str, axis: str, theme: Theme, height
             chart.add_scatter(
                 x=[x[best]], y=[y[best]], mode="markers+text", showlegend=False, hoverinfo="skip",
                 marker=dict(color=colour, size=11, symbol="circle-open", line=dict(width=2)),
-                text=[f"{y[best]:,.1f}" if metric == "perplexity" else f"{y[best]:.3f}"],
+                text=[f"{y[best]:,.1f}" if metric in PERPLEXITIES else f"{y[best]:.3f}"],
                 textposition="top center", textfont=dict(color=theme.text, size=12), cliponaxis=False,
             )  # fmt: skip
     frame_layout(chart, theme, title, height)
@@ -91,9 +119,23 @@ def figure(curves: Sequence[Curve], metric: str, axis: str, theme: Theme, height
     grid = dict(gridcolor=theme.line, zeroline=False, automargin=True, linecolor=theme.line)
     chart.update_xaxes(title=AXES[axis], tickformat=",~r", **grid, showgrid=False)
     chart.update_yaxes(title=unit, type="log" if logarithmic else "linear", **grid)
+    _draw_levels(chart, levels or {}, theme, logarithmic)
     if logarithmic:
-        chart.update_yaxes(tickformat=",~r", dtick="D2" if _spread(chart) > 4 else "D1", minor=dict(showgrid=False))
+        chart.update_yaxes(tickformat=",~r", dtick="D2" if _spread(chart, levels) > 4 else "D1", minor=dict(showgrid=False))
     return chart
+
+
+def _draw_levels(chart: go.Figure, levels: Mapping[str, float], theme: Theme, logarithmic: bool) -> None:
+    """Dashed lines from edge to edge, each with its name and value at the right; the axis reaches far enough to show them."""
+    for name, value in levels.items():
+        chart.add_shape(
+            type="line", xref="paper", x0=0, x1=1, yref="y", y0=value, y1=value, layer="below",
+            line=dict(color=theme.muted, width=1.2, dash="dash"),
+        )  # fmt: skip
+        chart.add_annotation(
+            xref="paper", x=1, xanchor="right", yref="y", y=math.log10(value) if logarithmic else value, yanchor="bottom",
+            text=f"{name} {value:,.1f}", showarrow=False, font=dict(color=theme.muted, size=11), borderpad=1,
+        )  # fmt: skip
 
 
 def frame_layout(chart: go.Figure, theme: Theme, title: str, height: int) -> None:
@@ -113,9 +155,10 @@ def frame_layout(chart: go.Figure, theme: Theme, title: str, height: int) -> Non
     )
 
 
-def _spread(chart: go.Figure) -> float:
+def _spread(chart: go.Figure, levels: Mapping[str, float] | None) -> float:
     """How many times the least value the largest is."""
-    values = np.concatenate([np.asarray(trace.y, float) for trace in chart.data] or [np.ones(1)])
+    drawn = [np.asarray(trace.y, float) for trace in chart.data] + [np.array(list((levels or {}).values()), float)]
+    values = np.concatenate([*drawn, np.zeros(1)])
     values = values[np.isfinite(values) & (values > 0)]
     return float(values.max() / values.min()) if len(values) else 1.0
 

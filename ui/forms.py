@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import streamlit as st
@@ -14,10 +12,10 @@ from cortex.builder import TRAINING, Plan
 from cortex.config import GROUPS
 from cortex.graph import Graph, Node
 from cortex.params import Bool, Choice, Float, Int, Param, complete
-from cortex.places import write_atomically
 from cortex.presets import MODEL, model_settings, set_model
 from cortex.registry import KINDS
-from ui import session
+from cortex.source_params import PLACE_PARAMS
+from ui import session, uploads
 from ui.plain import plain
 
 # Groups of training settings that few change.
@@ -56,9 +54,11 @@ def node_form(planned: Plan, node: Node) -> None:
         if issue.field is None or issue.field not in kind.params:
             st.error(_sentence(issue.message, issue.hint), icon=":material/error:")
     if "path" in kind.params:
-        upload_form(node)
+        uploads.files_form(values, f"upload.{node.id}", lambda changes: _set_params(node.id, changes))
+    if values.get("tokenizer") == "file":
+        uploads.tokenizer_form(values, f"upload.{node.id}", lambda changes: _set_params(node.id, changes))
     for name, param in kind.params.items():
-        if name == "path" or not (param.applies(values) or values[name] != param.default):
+        if (kind.role == "source" and name in PLACE_PARAMS) or not (param.applies(values) or values[name] != param.default):
             continue
         field(
             f"node.{node.id}.{name}",
@@ -81,6 +81,11 @@ def node_form(planned: Plan, node: Node) -> None:
 def _set_param(node_id: str, name: str, value: Any) -> None:
     """A form can still report a value when its node has just been deleted, here or in another tab: then nothing is set."""
     session.edit(lambda graph: graph.with_param(node_id, name, value) if node_id in graph else graph)
+
+
+def _set_params(node_id: str, changes: dict[str, Any]) -> None:
+    for name, value in changes.items():
+        _set_param(node_id, name, value)
 
 
 def training_form(planned: Plan) -> None:
@@ -109,33 +114,6 @@ def _training_field(planned: Plan, name: str, value: Any) -> None:
     for issue in planned.issues:
         if issue.field == f"training.{name}":
             st.error(_sentence(issue.message, issue.hint))
-
-
-def upload_form(node: Node) -> None:
-    """The text file of a source: what it reads now, and a way to upload another."""
-    path = node.params.get("path")
-    if path:
-        st.caption(plain(f"Reads {_shown_name(path)}"))
-    uploaded = st.file_uploader("Text file (UTF-8)", type=["txt", "md"], key=f"upload.{node.id}")
-    if uploaded is not None:
-        stored = str(keep_upload(uploaded.name, uploaded.getvalue(), session.where().uploads))
-        if stored != path:
-            _set_param(node.id, "path", stored)
-            st.rerun()
-
-
-def keep_upload(name: str, content: bytes, folder: Path) -> Path:
-    """Keep an uploaded text under a name made of its content, so that the same file is kept once."""
-    folder.mkdir(parents=True, exist_ok=True)
-    stem = "".join(sign if sign.isalnum() else "-" for sign in Path(name).stem)[:40] or "text"
-    path = folder / f"{hashlib.sha256(content).hexdigest()[:12]}-{stem}.txt"
-    if not path.exists():
-        write_atomically(path, content)
-    return path
-
-
-def _shown_name(path: str) -> str:
-    return Path(path).name.partition("-")[2] or Path(path).name
 
 
 def field(key: str, label: str, param: Param, value: Any, keep: Callable[[Any], Any]) -> None:

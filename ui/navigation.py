@@ -19,6 +19,7 @@ def navigation() -> StreamlitPage:
     return st.navigation(
         [
             st.Page("pages/build.py", title="Build", icon=":material/account_tree:", default=True),
+            st.Page("pages/data.py", title="Data", icon=":material/dataset:"),
             st.Page("pages/train.py", title="Train", icon=":material/monitoring:"),
             st.Page("pages/runs.py", title="Runs", icon=":material/table_rows:"),
             st.Page("pages/generate.py", title="Generate", icon=":material/edit_note:"),

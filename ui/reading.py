@@ -9,7 +9,8 @@ from typing import Any
 import streamlit as st
 
 from cortex.metrics import EventReader, Progress
-from cortex.runs import Run, list_runs, summary
+from cortex.references import NAMES, known_references
+from cortex.runs import Run, RunError, list_runs, summary
 from ui.charts import Curve
 
 
@@ -33,6 +34,18 @@ def curve(run: Run, root: Path, name: str) -> Curve:
     oldest_first = sorted(other.id for other in list_runs(root))
     colour = oldest_first.index(run.id) if run.id in oldest_first else 0  # a run can be deleted while it is watched
     return Curve(run.id, name, colour, read_events(run))
+
+
+def levels(runs: list[Run], store: Path) -> dict[str, float]:
+    """The reference perplexities of the data that these runs share; none where they differ in it, or it is not measured."""
+    try:
+        data = {run.record()["data"].get("fingerprint") for run in runs}
+    except RunError:
+        return {}
+    shared = data.pop() if len(data) == 1 else None
+    plain_name = isinstance(shared, str) and shared.isalnum()
+    found = known_references(store / shared) if plain_name else None
+    return {name: getattr(found, name) for name in NAMES} if found else {}
 
 
 def names(rows: dict[str, dict[str, Any]]) -> dict[str, str]:

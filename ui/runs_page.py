@@ -14,13 +14,16 @@ from cortex.graph import Graph
 from cortex.params import complete
 from cortex.registry import KINDS
 from cortex.runs import ACTIVE, Run, RunError, list_runs
-from ui import charts, page, reading, session, start
+from ui import charts, comparing, page, reading, session, start
 from ui.plain import plain
 from ui.plot import show_chart
 from ui.theme import PALETTE, theme
 
 _TABLE = "runs.table"
 _POLL_SECONDS = 2.0
+_RESULTS = (
+    "best validation perplexity", "best validation loss", "perplexity per word", "bits per byte", "at step", "parameters",
+)  # fmt: skip
 
 
 def show() -> None:
@@ -61,6 +64,7 @@ def _table(runs: list[Run], rows: list[dict[str, Any]]) -> list[Run]:
             "best perplexity": [row["best_perplexity"] for row in rows],
             "best loss": [row["best_loss"] for row in rows],
             "at step": [row["best_step"] for row in rows],
+            "per word": [row["word_perplexity"] for row in rows],
             "bits per byte": [row["bits_per_byte"] for row in rows],
             "data": [row["source"] for row in rows],
             "vocabulary": [row["vocabulary"] for row in rows],
@@ -83,7 +87,14 @@ def _table(runs: list[Run], rows: list[dict[str, Any]]) -> list[Run]:
         height=min(38 + 35 * len(rows), 320),
         column_config={
             "progress": st.column_config.ProgressColumn(format="percent", min_value=0.0, max_value=1.0, width="small"),
-            "best perplexity": number(format="%,.1f", help="exp of the best validation loss"),
+            "best perplexity": number(
+                format="%,.1f", help="Per token: exp of the best validation loss. Comparable between runs on the same tokens."
+            ),
+            "per word": number(
+                format="%,.1f",
+                help="Perplexity per word, whatever the tokens: exp(loss × tokens / words of the validation text). "
+                "A dash where it would not be honest: words hidden by <unk>, or tokens that do not say where a word ends.",
+            ),
             "best loss": number(format="%.3f", help="nats per token, lowest of all validations"),
             "at step": number(format="localized"),
             "bits per byte": number(
@@ -116,24 +127,28 @@ def _overlay(ids: list[str]) -> None:
     root = session.where().runs
     chosen = [run for run in list_runs(root) if run.id in ids]
     rows = {run.id: reading.read_summary(run) for run in chosen}
-    _comparable(list(rows.values()))
-    axis = st.segmented_control(
+    names = reading.names(rows)
+    honest = comparing.measures(list(rows.values()))
+    why = comparing.why_not({names[name]: row for name, row in rows.items()})
+    if why:
+        st.warning(plain(why), icon=":material/balance:")
+    left, right = st.columns(2)
+    axis = left.segmented_control(
         "Horizontal axis", list(charts.AXES), default="step", key="runs.axis", format_func=charts.AXES.get, required=True
     )
-    names = reading.names(rows)
+    measure = right.segmented_control(
+        "Measured by", honest, default=honest[0], key=f"runs.measure.{'-'.join(honest)}", required=True,
+        format_func=lambda name: charts.METRICS[name][0], help=comparing.HELP,
+    )  # fmt: skip
     curves = [reading.curve(run, root, names[run.id]) for run in chosen]
-    for column, metric in zip(st.columns(2), ("loss", "perplexity"), strict=True):
-        chart = charts.figure(curves, metric, axis, theme(), height=380)
+    levels = reading.levels(chosen, session.where().store)
+    for column, metric in zip((left, right), ("loss", measure), strict=True):
+        across = levels if metric == "perplexity" else None
+        chart = charts.figure(curves, metric, axis, theme(), height=380, levels=across)
         with column:
             show_chart(chart, key=f"runs.{metric}")
-
-
-def _comparable(rows: list[dict[str, Any]]) -> None:
-    """Say so when perplexities stand on different tokens."""
-    kinds = {(row["source"], row["vocabulary"]) for row in rows if row["vocabulary"]}
-    if len(kinds) > 1:
-        listed = "; ".join(f"{source} with {vocabulary:,} tokens" for source, vocabulary in sorted(kinds))
-        st.warning(f"These perplexities are not comparable: the runs predict different tokens ({listed}).")
+    if levels and measure == "perplexity":
+        st.caption("Dashed: models that only count tokens, on the same validation split.")
 
 
 def settings(run: Run) -> dict[str, Any]:
@@ -162,6 +177,8 @@ def _differences(chosen: list[Run]) -> None:
         best = {
             "best validation perplexity": units.perplexity(row["best_perplexity"]),
             "best validation loss": units.loss(row["best_loss"]),
+            "perplexity per word": units.perplexity(row["word_perplexity"]),
+            "bits per byte": units.loss(row["bits_per_byte"]),
             "at step": units.UNKNOWN if row["best_step"] is None else f"{row['best_step']:,}",
             "parameters": units.count(row["parameters"]),
         }
@@ -169,7 +186,7 @@ def _differences(chosen: list[Run]) -> None:
     frame = pd.DataFrame(columns)
     every = st.toggle("Show all settings", key="runs.all")
     if not every:
-        results = frame.index.isin(["best validation perplexity", "best validation loss", "at step", "parameters"])
+        results = frame.index.isin(_RESULTS)
         differs = frame.nunique(axis=1, dropna=False) > 1
         frame = frame[differs | results]
     st.dataframe(frame.fillna(units.UNKNOWN), width="stretch", height=min(38 + 35 * len(frame), 600))

@@ -7,6 +7,7 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import streamlit as st
 
@@ -18,6 +19,7 @@ from cortex.corpus import CorpusError
 from cortex.graph import Graph, Node, to_json
 from cortex.places import Places, write_atomically
 from cortex.runs import ACTIVE, RESUMABLE, Run, list_runs, process_started
+from cortex.statistics import known_statistics
 from ui import reading, session
 from ui.plain import plain
 
@@ -60,7 +62,14 @@ def prepare_data(graph: Graph, where: Places) -> None:
     job = st.session_state.get(session.PREPARING, {})
     if job.get("key") != _key(node) or "pid" not in job:
         size = data.text_size(node)
-        if size and size > _AT_ONCE:
+        if data.is_remote(node):
+            st.info(
+                plain(f"{node.kind} is not on this machine yet. It comes from the Hugging Face hub, once; after that no "
+                "network is needed."), icon=":material/cloud_download:",
+            )  # fmt: skip
+            if not st.button("Fetch and tokenise", type="primary", help="Downloads the text and tokenises it; both are kept."):
+                return
+        elif size and size > _AT_ONCE:
             st.info(f"The text ({units.size(size)}) is not tokenised yet; shapes and parameters wait for its vocabulary.")
             if not st.button("Tokenise the text", help="Reads the whole text once; the result is kept on disk."):
                 return
@@ -68,19 +77,26 @@ def prepare_data(graph: Graph, where: Places) -> None:
     _watch_preparing(node, where)
 
 
+def try_again() -> None:
+    """A button that forgets the last failure of a preparation, where there was one."""
+    if st.session_state.get(session.PREPARING, {}).get("error"):
+        st.button("Try again", key="prepare.again", on_click=st.session_state.pop, args=(session.PREPARING, None))
+
+
 @st.fragment(run_every=0.5)
 def _watch_preparing(node: Node, where: Places) -> None:
     job = st.session_state.get(session.PREPARING, {})
-    alive = job.get("started") is not None and process_started(job["pid"]) == job["started"]
-    lines = Path(job["log"]).read_text(errors="replace").splitlines() if Path(job["log"]).exists() else []
-    if alive:
-        st.status(plain(f"Preparing {node.kind}: {lines[-1] if lines else 'reading the text'}"), state="running")
-        return
+    alive, said = _heard(job)
     try:
         found = data.lookup(node, where.store)
-        error = None if found else (lines[-1] if lines else "the preparation ended without a word")
+        error = None if found else said or "the preparation ended without a word"
     except CorpusError as problem:
-        error = str(problem)
+        found, error = None, str(problem)
+    if alive and found is None:
+        st.status(plain(f"Preparing {node.kind}: {said or 'reading the text'}"), state="running")
+        return
+    if found:  # the process goes on: it measures what it has prepared
+        st.session_state.setdefault(session.MEASURING, {})[found.fingerprint] = dict(job)
     job.pop("pid", None)
     if error:
         message = error.removeprefix(f"{node.id}: ").removeprefix("path: ")
@@ -90,22 +106,55 @@ def _watch_preparing(node: Node, where: Places) -> None:
     st.rerun()
 
 
+def measure_data(graph: Graph, prepared: data.Prepared, where: Places) -> None:
+    """Where prepared data is not measured (statistics, reference perplexities): start doing it, show how far it is, rerun
+    when it is done."""
+    jobs = st.session_state.setdefault(session.MEASURING, {})
+    if prepared.fingerprint not in jobs:
+        jobs[prepared.fingerprint] = _spawn_measure(graph, data.source_node(graph), where)
+    _watch_measuring(prepared)
+
+
+@st.fragment(run_every=0.5)
+def _watch_measuring(prepared: data.Prepared) -> None:
+    jobs = st.session_state.setdefault(session.MEASURING, {})
+    alive, said = _heard(jobs.get(prepared.fingerprint, {}))
+    if known_statistics(prepared):
+        jobs.pop(prepared.fingerprint, None)
+        st.rerun()
+    if alive:
+        st.status(plain(f"Measuring the text: {said or 'starting'}"), state="running")
+        return
+    st.error(plain(f"The text could not be measured: {said or 'the process ended without a word'}"), icon=":material/error:")
+    st.button("Try again", on_click=jobs.pop, args=(prepared.fingerprint, None), key="measure.again")
+
+
+def _heard(job: dict[str, Any]) -> tuple[bool, str]:
+    """Whether the process of a job still runs, and the last thing that it said."""
+    alive = job.get("started") is not None and process_started(job["pid"]) == job["started"]
+    log = Path(job.get("log", ""))
+    lines = log.read_text(errors="replace").splitlines() if log.is_file() else []
+    return alive, lines[-1] if lines else ""
+
+
 def _start_preparing(graph: Graph, node: Node, where: Places) -> None:
+    st.session_state[session.PREPARING] = {"key": _key(node), **_spawn_measure(graph, node, where)}
+
+
+def _spawn_measure(graph: Graph, node: Node, where: Places) -> dict[str, Any]:
     where.store.mkdir(parents=True, exist_ok=True)
     job = where.store / data.fingerprint(node)
     document, log = job.with_suffix(".json"), job.with_suffix(".log")
     write_atomically(document, to_json(graph), durable=False)
-    process = spawn_cortex(["data", "prepare", str(document)], log)
-    st.session_state[session.PREPARING] = {
-        "key": _key(node),
-        "pid": process.pid,
-        "started": process_started(process.pid),
-        "log": str(log),
-    }
+    process = spawn_cortex(["measure", str(document)], log)
+    return {"pid": process.pid, "started": process_started(process.pid), "log": str(log)}
 
 
 def _key(node: Node) -> str:
-    return data.fingerprint(node) if not node.params.get("path") or Path(node.params["path"]).is_file() else ""
+    try:
+        return data.fingerprint(node)
+    except CorpusError:
+        return ""
 
 
 def start_run(graph: Graph, prepared: data.Prepared, where: Places, name: str | None = None) -> Run:

@@ -140,12 +140,16 @@ def _curves(run: Run) -> None:
     row = reading.read_summary(run)
     curve = reading.curve(run, run.path.parent, row["name"])
     if not curve.empty:
+        levels = reading.levels([run], session.where().store)
         for column, metric in zip(st.columns(2), ("loss", "perplexity"), strict=True):
+            across = levels if metric == "perplexity" else None
             with column:
-                show_chart(charts.figure([curve], metric, "step", theme()), key=f"train.{metric}")
+                show_chart(charts.figure([curve], metric, "step", theme(), levels=across), key=f"train.{metric}")
+        dashed = " Dashed: models that only count tokens, on the same split." if levels else ""
         thinned = f" One of every {curve.every} training points is drawn." if curve.every > 1 else ""
         st.caption(
             "Thin: training, each point the mean since the last one, with dropout. Bold: the whole validation split, without."
+            + dashed
             + thinned
         )
     elif row["state"] in ACTIVE:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cortex.graph import Graph, from_json
-from cortex.places import Places, places
+from cortex.places import Places, json_line, places
 from cortex.runs import Run
 
 if TYPE_CHECKING:
@@ -93,12 +94,23 @@ def _at(node: str, message: str) -> str:
 
 
 class Told:
-    """Says what is going on with the data, each thing once, where somebody reads along."""
+    """Says what is going on with the data where somebody reads along: each thing once, and how far it is now and then.
 
-    def __init__(self, reads_along: bool) -> None:
-        self._said = "" if reads_along else None
+    A line ends in `, 35 %` where the share that is done is known.
+    """
+
+    def __init__(self, reads_along: bool, as_json: bool = False) -> None:
+        self._said = ("", -1) if reads_along or as_json else None
+        self._as_json, self._at = as_json, 0.0
 
     def __call__(self, what: str, share: float | None) -> None:
-        if self._said is not None and what != self._said:
-            self._said = what
-            print(what, file=sys.stderr, flush=True)
+        if self._said is None:
+            return
+        percent = -1 if share is None else int(100 * share)
+        if what == self._said[0] and (percent <= self._said[1] or time.monotonic() - self._at < 0.5):
+            return
+        self._said, self._at = (what, percent), time.monotonic()
+        if self._as_json:
+            print(json_line({"event": "progress", "what": what, "share": share}), flush=True)
+        else:
+            print(what if share is None else f"{what}, {percent} %", file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""Verbs that look and change nothing but the store of prepared texts: presets, kinds, check, data, runs, evaluate, generate.
+"""Verbs that look and change nothing but the store of prepared texts: presets, kinds, check, runs, evaluate, generate.
 
 torch is imported where it is needed, so that the others answer at once.
 """
@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 
-from cortex.graph import GraphError, from_json
+from cortex.graph import GraphError
 from cortex.report import known, print_json, print_table
 from cortex.runs import find_run, list_runs, summary
 from cortex.units import count, duration, loss, perplexity
-from cortex.verbs.common import OK, USER_ERROR, Told, UserError, load_graph, places_of, prepared_for, read_text, refuse
+from cortex.verbs.common import OK, USER_ERROR, UserError, load_graph, places_of
 
 
 def presets(arguments: argparse.Namespace) -> int:
@@ -53,6 +52,7 @@ def check(arguments: argparse.Namespace) -> int:
     from cortex.checks import Issue
     from cortex.corpus import CorpusError
     from cortex.describe import describe_issue, describe_plan
+    from cortex.references import in_words, quick_references
 
     try:
         graph = load_graph(arguments)
@@ -65,6 +65,7 @@ def check(arguments: argparse.Namespace) -> int:
     planned = plan(graph)
     node = data.source_node(graph)
     found: list[Issue] = []
+    references = None
     if node is not None and not planned.issues_of(node.id):
         try:
             prepared = data.lookup(node, places_of(arguments).store)
@@ -72,6 +73,7 @@ def check(arguments: argparse.Namespace) -> int:
                 planned = plan(graph, prepared.vocab_size)
                 short = data.too_short(node, prepared)
                 found += [Issue(node.id, "seq_len", short)] if short else []
+                references = quick_references(prepared)
             else:
                 data.read_through(node)
         except CorpusError as error:
@@ -79,7 +81,8 @@ def check(arguments: argparse.Namespace) -> int:
     issues = (*planned.issues, *found)
     faults = [describe_issue(issue) for issue in issues]
     if arguments.json:
-        print_json({"ok": not faults, **describe_plan(planned), "issues": faults})
+        row = {"ok": not faults, **describe_plan(planned), "issues": faults}
+        print_json(row | {"references": vars(references) if references else None})
         return USER_ERROR if faults else OK
     if faults:
         raise UserError("\n".join(map(str, issues)))
@@ -87,21 +90,8 @@ def check(arguments: argparse.Namespace) -> int:
     print_table(["node", "kind", "shape", "parameters"], rows)
     vocabulary = f"{planned.vocabulary:,}" if planned.vocabulary else "not known before the data is prepared"
     print(f"parameters {known(planned.total)}, vocabulary {vocabulary}; no fault")
-    return OK
-
-
-def data_prepare(arguments: argparse.Namespace) -> int:
-    """Tokenise the text of a graph."""
-    from cortex import data
-    from cortex.builder import plan
-
-    graph = from_json(read_text(Path(arguments.graph)), arguments.graph)
-    node = data.source_node(graph)
-    if node is None:
-        raise UserError(f"{arguments.graph}: expected a graph with one data source")
-    refuse(tuple(plan(graph).issues_of(node.id)))
-    prepared = prepared_for(node, places_of(arguments), Told(True))
-    print(f"{node.kind}: vocabulary {prepared.vocab_size:,}, {prepared.count('train'):,} training tokens, in {prepared.path}")
+    if references:
+        print(in_words(references))
     return OK
 
 

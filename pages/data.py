@@ -1,0 +1,5 @@
+"""See what a text is made of, how it is tokenised, and what is prepared on disk."""
+
+from ui import data_page
+
+data_page.show()

@@ -1,0 +1,113 @@
+"""Users' own texts: kept once each under a name made of their content, chosen for a source, split by shares or by files."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+from streamlit.runtime.uploaded_file_manager import UploadedFile
+
+from cortex import units
+from cortex.files import SUFFIXES, named
+from cortex.places import write_atomically
+from ui import session
+from ui.plain import plain
+
+KINDS = [suffix.removeprefix(".") for suffix in SUFFIXES]
+
+SetParams = Callable[[dict[str, Any]], Any]
+
+_NONE = ""
+
+
+def files_form(values: Mapping[str, Any], key: str, set_params: SetParams) -> None:
+    """The files of a source: which it reads now, a way to upload others, and which of them validate and test.
+
+    Args:
+        values: the source's settings, complete.
+        set_params: is called with the settings that change.
+    """
+    path = values["path"] if isinstance(values["path"], str) else ""  # a document of others can hold anything
+    paths = named(path)
+    if paths:
+        st.caption("  \n".join(plain(f"{shown_name(path)}, {_size(path)}") for path in paths))
+    label = "Other texts" if paths else "Your texts"
+    st.file_uploader(
+        label, type=KINDS, key=f"{key}.texts", accept_multiple_files=True, on_change=_take_texts,
+        args=(f"{key}.texts", values["split"], set_params),
+        help=f"UTF-8: {', '.join(SUFFIXES)}. They stay on this machine. Several are read in the order in which they stand.",
+    )  # fmt: skip
+    if values["split"] == "files":
+        _held_out("validation_file", "Validates", paths, values, key, set_params)
+        _held_out("test_file", "Tests", paths, values, key, set_params)
+        st.caption("Every other file is trained on.")
+
+
+def _take_texts(key: str, split: str, set_params: SetParams) -> None:
+    """Keep what was uploaded. A single file can only be split by shares."""
+    kept = [_kept(each) for each in st.session_state[key] or ()]
+    if kept:
+        by_share = {"split": "fraction"} if len(kept) == 1 and split == "files" else {}
+        set_params({"path": "\n".join(kept), "validation_file": "", "test_file": "", **by_share})
+
+
+def _held_out(name: str, label: str, paths: list[str], values: Mapping[str, Any], key: str, set_params: SetParams) -> None:
+    now = values[name] if values[name] in paths else _NONE
+    box = st.selectbox(
+        label, [_NONE, *paths], index=[_NONE, *paths].index(now), key=f"{key}.{name}.{hash((now, *paths))}",
+        format_func=lambda path: shown_name(path) or "no file",
+    )  # fmt: skip
+    if box != now:
+        set_params({name: box})
+        st.rerun()
+
+
+def tokenizer_form(values: Mapping[str, Any], key: str, set_params: SetParams) -> None:
+    """The tokenizer.json of a source whose tokenizer is a file."""
+    if values["tokenizer_file"]:
+        st.caption(plain(f"Tokenizer: {shown_name(str(values['tokenizer_file']))}"))
+    st.file_uploader(
+        "A tokenizer.json",
+        type=["json"],
+        key=f"{key}.tokenizer",
+        on_change=_take_tokenizer,
+        args=(f"{key}.tokenizer", set_params),
+    )
+
+
+def _take_tokenizer(key: str, set_params: SetParams) -> None:
+    if st.session_state[key] is not None:
+        set_params({"tokenizer_file": _kept(st.session_state[key])})
+
+
+def _kept(uploaded: UploadedFile) -> str:
+    return str(keep_upload(uploaded.name, uploaded.getvalue(), session.where().uploads))
+
+
+def keep_upload(name: str, content: bytes, folder: Path) -> Path:
+    """Keep an uploaded file under a name made of its content, so that the same file is kept once."""
+    folder.mkdir(parents=True, exist_ok=True)
+    stem = "".join(sign if sign.isalnum() else "-" for sign in Path(name).stem)[:40] or "text"
+    suffix = Path(name).suffix.lower()
+    suffix = suffix if suffix in (*SUFFIXES, ".json") else ".txt"
+    path = folder / f"{hashlib.sha256(content).hexdigest()[:12]}-{stem}{suffix}"
+    if not path.exists():
+        write_atomically(path, content)
+    return path
+
+
+def shown_name(path: str) -> str:
+    """The name that a kept file had when it was uploaded."""
+    return Path(path).name.partition("-")[2] or Path(path).name
+
+
+def _size(path: str) -> str:
+    try:
+        if not Path(path).resolve().is_relative_to(session.where().uploads.resolve()):
+            return "not among the uploads"  # nothing is told of files that the app may not read
+        return units.size(Path(path).stat().st_size)
+    except (OSError, ValueError):
+        return "not there any more"
