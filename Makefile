@@ -10,14 +10,15 @@ run: $(VENV)/installed
 	$(BIN)/python -m streamlit run streamlit_app.py --server.port $(PORT)
 
 test: check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not browser"
+	$(BIN)/python -m pytest -m browser
 
 check: $(VENV)/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
 unit: $(VENV)/installed-dev
-	$(BIN)/python -m pytest -m "not browser"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not browser"
 
 docs: $(VENV)/installed
 	$(BIN)/python -m cortex kinds --markdown > docs/nodes.md

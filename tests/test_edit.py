@@ -61,7 +61,7 @@ def test_a_setting_of_the_model_is_made_in_every_node(graph: Graph) -> None:
         ("training.rate=1", "rate is not a setting here; expected one of optimizer, lr"),
         ("training.lr=fast", "lr: 'fast' is not a number from 1e-08 to 10"),
         ("training.lr=-1", "lr: '-1' is not a number from 1e-08 to 10"),
-        ("training.optimizer=SGD", "optimizer: 'SGD' is not one of Adam, AdamW"),
+        ("training.optimizer=Lion", "optimizer: 'Lion' is not one of Adam, AdamW"),
         ("nodes.nope.x=1", "there is no node nope; the nodes are data, embedding"),
         ("nodes.norm.epsilon=1", "epsilon is not a setting here; expected one of normalized_shape, eps"),
         ("nodes.block_1.nhead=2.5", "nhead: '2.5' is not a whole number from 1 to 1,024"),

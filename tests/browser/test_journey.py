@@ -24,6 +24,8 @@ def start_training(tab: Tab, *, width: str | None = None) -> str:
         tab.fill("embedding_dim", width)
     tab.page.get_by_text("Training", exact=True).first.click()
     tab.settle(0.3)
+    tab.page.get_by_text("All settings", exact=True).click()
+    tab.settle(0.3)
     tab.fill("eval_every", "4")
     tab.fill("log_every", "1")
     tab.button("Train gpt-small").click()
@@ -128,7 +130,7 @@ def test_a_killed_worker_is_shown_as_interrupted_within_ten_seconds_and_the_serv
     expect(tab.page.get_by_text("interrupted", exact=True)).to_be_visible(timeout=10_000)
     assert time.monotonic() - killed < 10
     assert run.state() == "interrupted"
-    assert all(event["event"] in ("start", "train", "validation") for event in run.events())
+    assert all(event["event"] in ("start", "train", "validation", "sample") for event in run.events())
     tab.open("/")
     expect(tab.page.get_by_text("Pick a size")).to_be_visible()
 
