@@ -25,7 +25,10 @@ def word_codes(text: str) -> tuple[list[str], np.ndarray]:
         text = _WIDE_SPACE.sub(" ", text)
     if not text.endswith(LINE_END):
         text += " "
-    raw = text.replace(LINE_END, " \n").encode()
+    text = text.replace("\n ", LINE_END)  # a corpus that begins every line with a space has a word less a line by this
+    if text.count(" \n") != text.count(LINE_END):
+        text = text.replace(LINE_END, " \n")
+    raw = text.encode()
     octets = np.frombuffer(raw, np.uint8)
     space = (octets - np.uint8(9)) < 5  # \t \n \v \f \r; what is below 9 wraps around
     space |= (octets - np.uint8(28)) < 5  # \x1c to \x1f, and the space

@@ -83,9 +83,9 @@ def compute(prepared: Prepared, heard: Heard = lambda what, share: None) -> dict
             repeated[split, "train"] |= _among(held_out[split].hashes, long)
         heard("looking for duplicates", 0.3 + 0.7 * share)
     repeated["test", "validation"] = _among(held_out["test"].hashes, np.sort(held_out["validation"].hashes))
-    width = _bar_width(sum(lengths.values()))
+    most = _usual_length(sum(lengths.values()))
     return {
-        "splits": {split: prepared.meta["splits"][split] | _of_lines(lengths[split], width) for split in SPLITS},
+        "splits": {split: prepared.meta["splits"][split] | _of_lines(lengths[split], most) for split in SPLITS},
         "vocabulary": _of_vocabulary(counts, prepared),
         "ranks": _of_ranks(counts),
         "frequent": _listed(np.argsort(-counts, kind="stable")[:LISTED], counts, tokenizer),
@@ -98,12 +98,13 @@ def compute(prepared: Prepared, heard: Heard = lambda what, share: None) -> dict
 
 def duplicates_in_words(row: dict[str, Any], least: int) -> str:
     """A sentence on the duplicates of one pair of splits."""
+    of = "training" if row["of"] == "train" else row["of"]
     if not row["compared"]:
-        return f"{row['split']}: no line of at least {least} tokens that could be compared with {row['of']} text"
+        return f"{row['split']}: no line of at least {least} tokens that could be compared with {of} text"
     share = row["repeated"] / row["compared"]
     return (
         f"{row['repeated']:,} of {row['compared']:,} {row['split']} lines of at least {least} tokens ({share:.2%}) "
-        f"stand in the {row['of']} text too"
+        f"stand in the {of} text too"
     )
 
 
@@ -204,19 +205,21 @@ def _among(hashes: np.ndarray, ordered: np.ndarray) -> np.ndarray:
     return ordered[at] == hashes
 
 
-def _bar_width(lengths: np.ndarray) -> int:
-    """Lengths that a bar stands for, so that 40 bars show all but the longest two hundredth of the lines."""
+def _usual_length(lengths: np.ndarray) -> int:
+    """The length that all but the longest two hundredth of the lines have at most."""
     running = np.cumsum(lengths)
-    return -(-max(int(np.searchsorted(running, 0.995 * running[-1])), 1) // _BARS)
+    return max(int(np.searchsorted(running, 0.995 * running[-1])), 1)
 
 
-def _of_lines(lengths: np.ndarray, width: int) -> dict[str, Any]:
-    """Number of lines, their middle length, and a histogram of [shortest, longest, lines]; the last bar has all longer ones."""
+def _of_lines(lengths: np.ndarray, most: int) -> dict[str, Any]:
+    """Number of lines, their middle length, and a histogram of [shortest, longest, lines] in about 40 bars up to the length
+    `most`; one more bar has all longer lines."""
     lines = int(lengths.sum())
     if not lines:
         return {"lines": 0, "median_length": None, "histogram": []}
     median = int(np.searchsorted(np.cumsum(lengths), (lines + 1) // 2))
-    bars = [[low, low + width - 1, int(lengths[low : low + width].sum())] for low in range(1, width * _BARS + 1, width)]
+    width = -(-most // _BARS)
+    bars = [[low, low + width - 1, int(lengths[low : low + width].sum())] for low in range(1, most + 1, width)]
     beyond = int(lengths[bars[-1][1] + 1 :].sum())
     return {"lines": lines, "median_length": median, "histogram": [*bars, [bars[-1][1] + 1, None, beyond]]}
 

@@ -138,7 +138,7 @@ class Tokenizer:
     def _encode(self, text: str) -> np.ndarray:
         if self.kind == "word":
             words, codes = word_codes(self._cut(text))
-            table = np.array([self._word(word) for word in words], np.int64)
+            table = np.array([self._word(word) for word in words], np.int32)
             ids = table[codes]
             return ids[ids >= 0] if "" in words else ids
         if self.kind == "character":

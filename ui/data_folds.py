@@ -91,7 +91,8 @@ def _lengths(found: dict[str, Any], fingerprint: str) -> None:
         if part["lines"]:
             most, beyond = part["histogram"][-1][0] - 1, part["histogram"][-1][2]
             longer = f", {beyond:,} longer than {most:,}" if beyond else ""
-            told.append(f"{split}: {part['lines']:,} lines, half of them up to {part['median_length']:,} tokens{longer}")
+            name, half = "training" if split == "train" else split, part["median_length"]
+            told.append(f"{name}: {part['lines']:,} lines, half of them up to {half:,} tokens{longer}")
     st.caption(". ".join(told) + ". A line's end counts as a token.")
 
 
@@ -128,6 +129,6 @@ def _duplicates(found: dict[str, Any]) -> None:
         "count as the same."
     )
     for row in found["duplicates"]:
-        st.markdown(plain(duplicates_in_words(row, found["least"])))
+        st.markdown(plain(f"{duplicates_in_words(row, found['least'])}."))
         if row["examples"]:
             st.code("\n".join(row["examples"]), language=None, wrap_lines=True)

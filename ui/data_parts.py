@@ -40,8 +40,9 @@ def sizes(prepared: Prepared, found: dict[str, Any] | None) -> None:
         lines = f"{found['splits'][split]['lines']:,} lines, " if found and found["line_ends"] else ""
         below = f"{lines}{units.size(part['bytes'])}" if part["tokens"] else "no text kept for it"
         column.metric(label, units.count(part["tokens"]), below, **_QUIET, help=f"{part['tokens']:,} tokens")
-    seen = f"{found['vocabulary']['once']:,} seen once" if found else None
-    columns[3].metric("Vocabulary", f"{prepared.vocab_size:,}", seen, **_QUIET, help="Different tokens.")
+    half = f"{found['vocabulary']['covering'][0][1]:,} are half the text" if found else None
+    about = "Different tokens, and how few of them half the training text is made of."
+    columns[3].metric("Vocabulary", f"{prepared.vocab_size:,}", half, **_QUIET, help=about)
     part = prepared.meta["splits"]["validation"]
     unknown = part["unknown"] / max(1, part["tokens"])
     known = "every one has a token" if not part["unknown"] else f"{1 - unknown:.1%} covered"

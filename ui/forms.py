@@ -67,6 +67,8 @@ def node_form(planned: Plan, node: Node) -> None:
             values[name],
             lambda value, name=name: _set_param(node.id, name, value),
         )
+        if name == "split" and kind.role == "source":
+            uploads.held_out_form(values, f"upload.{node.id}", lambda changes: _set_params(node.id, changes))
         for issue in issues:
             if issue.field == name:
                 st.error(_sentence(issue.message, issue.hint), icon=":material/error:")

@@ -9,7 +9,7 @@ import streamlit as st
 
 from cortex.data import source_node
 from cortex.graph import Graph, Node
-from cortex.params import complete
+from cortex.params import Choice, complete
 from cortex.presets import PRESETS, preset
 from cortex.registry import KINDS, ordered
 from cortex.source_params import BATCH_PARAMS, PLACE_PARAMS
@@ -34,15 +34,21 @@ def form(graph: Graph | None, node: Node) -> None:
     key = forms.synced_key("data.kind", node.kind)
     kinds = [kind.name for kind in ordered() if kind.role == "source"]
     st.selectbox("Text", kinds, key=key, on_change=_change_kind, args=(node, key))
-    st.caption(plain(KINDS[node.kind].help))
-    _use(graph, node)
+    st.caption(KINDS[node.kind].help)
     kind, values = KINDS[node.kind], complete(KINDS[node.kind].params, node.params)
+    if "path" in kind.params and not values["path"]:
+        uploads.files_form(values, "data", lambda changes: _set(node, changes))
+        return  # the rest when there is a text
+    _use(graph, node)
     if "path" in kind.params:
         uploads.files_form(values, "data", lambda changes: _set(node, changes))
     for name, param in kind.params.items():
-        if name in (*BATCH_PARAMS, *PLACE_PARAMS) or not (param.applies(values) or values[name] != param.default):
+        settled = isinstance(param, Choice) and len(param.options) == 1
+        if settled or name in (*BATCH_PARAMS, *PLACE_PARAMS) or not (param.applies(values) or values[name] != param.default):
             continue
         forms.field(f"data.{node.kind}.{name}", name, param, values[name], lambda value, name=name: _set(node, {name: value}))
+        if name == "split":
+            uploads.held_out_form(values, "data", lambda changes: _set(node, changes))
         if name == "tokenizer" and values["tokenizer"] == "file":
             uploads.tokenizer_form(values, "data", lambda changes: _set(node, changes))
 

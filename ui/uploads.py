@@ -24,7 +24,7 @@ _NONE = ""
 
 
 def files_form(values: Mapping[str, Any], key: str, set_params: SetParams) -> None:
-    """The files of a source: which it reads now, a way to upload others, and which of them validate and test.
+    """The files of a source: which it reads now, and a way to upload others.
 
     Args:
         values: the source's settings, complete.
@@ -40,7 +40,12 @@ def files_form(values: Mapping[str, Any], key: str, set_params: SetParams) -> No
         args=(f"{key}.texts", values["split"], set_params),
         help=f"UTF-8: {', '.join(SUFFIXES)}. They stay on this machine. Several are read in the order in which they stand.",
     )  # fmt: skip
-    if values["split"] == "files":
+
+
+def held_out_form(values: Mapping[str, Any], key: str, set_params: SetParams) -> None:
+    """Which of the files validate and test, where files of their own do."""
+    if values["split"] == "files" and isinstance(values["path"], str):
+        paths = named(values["path"])
         _held_out("validation_file", "Validates", paths, values, key, set_params)
         _held_out("test_file", "Tests", paths, values, key, set_params)
         st.caption("Every other file is trained on.")
