@@ -107,5 +107,6 @@ def test_the_trainers_settings_are_settings_with_the_limits_beside_them() -> Non
     params = params_of(TrainConfig)
     assert complete(params, {}) == vars(TrainConfig())
     assert isinstance(params["lr"], Float) and isinstance(params["epochs"], Int) and isinstance(params["device"], Choice)
-    assert params["optimizer"].options == ("Adam", "AdamW", "SGD", "Muon") and (params["lr"].low, params["lr"].high) == (1e-8, 10.0)
+    assert params["optimizer"].options == ("Adam", "AdamW", "SGD", "Muon")
+    assert (params["lr"].low, params["lr"].high) == (1e-8, 10.0)
     assert all(param.problem(param.default) is None and param.help.endswith(".") for param in params.values())
