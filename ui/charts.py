@@ -126,16 +126,20 @@ def figure(
 
 
 def _draw_levels(chart: go.Figure, levels: Mapping[str, float], theme: Theme, logarithmic: bool) -> None:
-    """Dashed lines from edge to edge, each with its name and value at the right; the axis reaches far enough to show them."""
+    """Dashed lines from edge to edge, each with its name and value right of the chart, where no curve is; the axis reaches far
+    enough to show them."""
     for name, value in levels.items():
         chart.add_shape(
             type="line", xref="paper", x0=0, x1=1, yref="y", y0=value, y1=value, layer="below",
             line=dict(color=theme.muted, width=1.2, dash="dash"),
         )  # fmt: skip
         chart.add_annotation(
-            xref="paper", x=1, xanchor="right", yref="y", y=math.log10(value) if logarithmic else value, yanchor="bottom",
-            text=f"{name} {value:,.1f}", showarrow=False, font=dict(color=theme.muted, size=11), borderpad=1,
+            xref="paper", x=1, xanchor="left", yref="y", y=math.log10(value) if logarithmic else value, yanchor="middle",
+            text=f"{name} {value:,.{0 if value >= 1000 else 1}f}", showarrow=False, xshift=4,
+            font=dict(color=theme.muted, size=11),
         )  # fmt: skip
+    if levels:
+        chart.update_layout(margin=dict(r=94))
 
 
 def frame_layout(chart: go.Figure, theme: Theme, title: str, height: int) -> None:

@@ -61,8 +61,8 @@ def _table(runs: list[Run], rows: list[dict[str, Any]]) -> list[Run]:
             "name": [row["name"] for row in rows],
             "state": [row["state"] for row in rows],
             "progress": [(row["step"] or 0) / row["last_step"] if row["last_step"] else None for row in rows],
-            "best perplexity": [row["best_perplexity"] for row in rows],
-            "best loss": [row["best_loss"] for row in rows],
+            "perplexity": [row["best_perplexity"] for row in rows],
+            "loss": [row["best_loss"] for row in rows],
             "at step": [row["best_step"] for row in rows],
             "per word": [row["word_perplexity"] for row in rows],
             "bits per byte": [row["bits_per_byte"] for row in rows],
@@ -87,15 +87,16 @@ def _table(runs: list[Run], rows: list[dict[str, Any]]) -> list[Run]:
         height=min(38 + 35 * len(rows), 320),
         column_config={
             "progress": st.column_config.ProgressColumn(format="percent", min_value=0.0, max_value=1.0, width="small"),
-            "best perplexity": number(
-                format="%,.1f", help="Per token: exp of the best validation loss. Comparable between runs on the same tokens."
+            "perplexity": number(
+                format="%,.1f",
+                help="Per token: exp of the best validation loss. Compares runs on the same tokens.",
             ),
             "per word": number(
                 format="%,.1f",
                 help="Perplexity per word, whatever the tokens: exp(loss × tokens / words of the validation text). "
                 "A dash where it would not be honest: words hidden by <unk>, or tokens that do not say where a word ends.",
             ),
-            "best loss": number(format="%.3f", help="nats per token, lowest of all validations"),
+            "loss": number(format="%.3f", help="Nats per token, the lowest of all validations."),
             "at step": number(format="localized"),
             "bits per byte": number(
                 format="%.3f", help="A dash where it would not be honest: words hidden by <unk>, or text lost."
@@ -105,7 +106,7 @@ def _table(runs: list[Run], rows: list[dict[str, Any]]) -> list[Run]:
             "tokens seen": number(format="localized"),
             "minutes": number(format="%.1f"),
             "tokens/s": number(format="%,.0f"),
-            "started": st.column_config.DatetimeColumn(format="D MMM, HH:mm:ss"),
+            "started": st.column_config.DatetimeColumn(format="D MMM HH:mm"),
         },
         selection_default={"selection": {"rows": _from_url(runs)}},
     )

@@ -33,9 +33,13 @@ def test_two_uploaded_texts_are_split_by_file_measured_and_built_upon(tab: Tab) 
     tab.page.get_by_role("combobox", name="Validates").click()
     tab.page.get_by_role("option", name="held--out-.txt").click()
     expect(tab.page.get_by_text("11.1%")).to_be_visible(timeout=60_000)  # one of eight words and a line's end
-    tab.page.get_by_label("Text", exact=True).last.fill("the <b>cat</b> sat\n")
-    tab.page.get_by_label("Text", exact=True).last.press("Control+Enter")
+    expect(tab.page.get_by_text("Measuring the text")).to_be_hidden(timeout=60_000)
+    tab.settle()
+    typed = tab.page.get_by_placeholder("Type something")
+    typed.fill("the <b>cat</b> sat on the a .")
+    typed.press("Control+Enter")
     unknown = tab.page.locator('.tokens span[title^="unknown"]')
+    expect(unknown).to_have_count(1)
     expect(unknown).to_have_text("<b>cat</b>")
 
     # Nothing needs sideways scrolling.
