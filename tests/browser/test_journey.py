@@ -52,7 +52,7 @@ def test_a_wrong_value_marks_its_node_and_training_waits_until_it_is_mended(tab:
     expect(tab.button("Train gpt-small")).to_be_disabled()
     tab.fill("nhead", "8")
     expect(tab.node("block_2")).to_contain_text("198 k parameters")
-    expect(tab.button("Train gpt-small")).to_be_enabled()
+    expect(tab.button("Train gpt-small")).to_be_enabled(timeout=90_000)  # the text may still be being tokenised
 
 
 def test_two_runs_from_the_first_page_to_generated_text(tab: Tab) -> None:
