@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 
 import streamlit as st
@@ -20,9 +21,21 @@ h3 {font-size: 1.1rem !important; padding: 0.3rem 0 !important;}
 """
 
 
+@st.cache_resource(show_spinner=False)
+def _spare_the_collector() -> None:
+    """Take what is loaded by now out of the garbage collector's rounds, once a server.
+
+    Streamlit collects all garbage after every run of a script or fragment. With torch loaded each such round looks at half a
+    million objects that live as long as the server, and a page that polls would take a tenth of the machine from training.
+    """
+    gc.collect()
+    gc.freeze()
+
+
 def begin(title: str | None = None) -> None:
     """Spacing that suits a dense page, the logo, and the page's title."""
     enter_properly()
+    _spare_the_collector()
     st.html(_TIGHT)
     st.logo(str(Path(__file__).with_name("logo.svg")), size="large")
     if title:
