@@ -36,7 +36,7 @@ MIB = 2**20
 
 # In a process of its own: prepare, then open again and cut the first batch as the trainer does.
 PREPARE = """
-import json, resource, sys, time
+import json, re, sys, time
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from cortex.data import prepare
@@ -52,7 +52,8 @@ if sys.argv[4] == "batch":
     batch = time.perf_counter() - start
 else:
     batch = None
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+# Not ru_maxrss, which also counts the process that started this one.
+peak = int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text()).group(1)) / 1024
 print(json.dumps({"seconds": seconds, "batch": batch, "peak": peak, "tokens": found.count("train")}))
 """
 
