@@ -273,6 +273,9 @@ def summary(run: Run, progress: Mapping[str, Any] | None = None) -> dict[str, An
             row["word_perplexity"] = perplexity(row["best_loss"] * found["validation_tokens"] / found["validation_words"])
     if row["state"] == "running" and row["step"] and row["last_step"]:
         row["seconds_left"] = row["elapsed"] / row["step"] * (row["last_step"] - row["step"])
+        budget = record.get("training", {}).get("max_minutes")
+        if budget:  # before it has been measured, the number of steps is not yet the run's
+            row["seconds_left"] = min(row["seconds_left"], max(0.0, 60 * budget - row["elapsed"]))
     row["error"] = run.why_interrupted() if row["state"] == "interrupted" else run.status().get("error")
     return row
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import MakeGraph, MakeRun
 
 import cortex.runs
 from cortex.graph import Graph, Node
@@ -316,3 +317,15 @@ def test_a_system_that_does_not_tell_of_kills_or_was_started_anew_is_not_blamed(
     write_status(run, state="running", pid=2**22 + 1, pid_started=1, oom_kills=before, memory=None)
     monkeypatch.setattr(cortex.runs, "oom_kills", lambda: now)
     assert "memory" not in run.why_interrupted()
+
+
+def test_the_time_left_is_never_more_than_a_time_budget_leaves(make_run: MakeRun, make_graph: MakeGraph) -> None:
+    run = make_run(make_graph(max_minutes=2.0, steps=100_000))
+    run_facts = {"state": "running", "pid": os.getpid(), "pid_started": process_started(os.getpid()), "heartbeat": time.time()}
+    (run.path / "status.json").write_text(json.dumps(run_facts))
+    events = [
+        {"event": "start", "steps": 100_000, "last_step": 100_000},
+        {"event": "train", "step": 10, "tokens": 320, "loss": 3.0, "elapsed": 20.0},
+    ]
+    (run.path / "metrics.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events))
+    assert summary(run)["seconds_left"] == 100.0
