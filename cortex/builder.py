@@ -338,9 +338,9 @@ class Model(nn.Module):
         for name, value, head in self._losses:
             loss = getattr(self, name)
             if head is None:
-                losses[name] = loss(values[value], batch["targets"])
+                losses[name] = loss(values[value], batch)
             else:
-                losses[name] = loss.from_hidden(values[value], getattr(self, head), batch["targets"])
+                losses[name] = loss.from_hidden(values[value], getattr(self, head), batch)
         return losses
 
     def logits(self, tokens: Tensor, cache: dict[str, dict] | None = None) -> Tensor:

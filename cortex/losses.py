@@ -41,14 +41,16 @@ class Loss(nn.Module):
         super().__init__()
         self.kind, self.target, self.weight, self.label_smoothing = kind, target, weight, label_smoothing
 
-    def forward(self, logits: Tensor, targets: Tensor) -> tuple[Tensor, int]:
-        """Sum of the cross-entropy in nats over all targets (B, T), and their number; logits (B, T, V)."""
+    def forward(self, logits: Tensor, batch: dict[str, Tensor]) -> tuple[Tensor, int]:
+        """Sum of the cross-entropy in nats over all `targets` (B, T) of a batch, and their number; logits (B, T, V)."""
+        targets = batch["targets"]  # (B, T)
         smoothing = self.label_smoothing if self.training else 0.0
         logits, flat = logits.flatten(0, 1), targets.flatten()  # (B * T, V), (B * T,)
         return F.cross_entropy(logits, flat, reduction="sum", label_smoothing=smoothing), targets.numel()
 
-    def from_hidden(self, x: Tensor, head: nn.Linear, targets: Tensor) -> tuple[Tensor, int]:
+    def from_hidden(self, x: Tensor, head: nn.Linear, batch: dict[str, Tensor]) -> tuple[Tensor, int]:
         """The same of head(x) for x (B, T, C), in chunks, so that the logits never exist as a whole."""
+        targets = batch["targets"]  # (B, T)
         x, flat = x.flatten(0, 1), targets.flatten()  # (B * T, C), (B * T,)
         rows = max(1, min(_MOST_ROWS, _MOST_LOGITS // head.out_features))
         options = LinearCrossEntropyOptions(batch_chunk_size=rows)

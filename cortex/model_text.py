@@ -79,9 +79,9 @@ def _forward(planned: Plan) -> str:
     for call in _losses(planned):
         value = named[call.inputs[0]]
         compute = (
-            f'self.{call.node}.from_hidden({value}, self.{call.head}, batch["targets"])'
+            f"self.{call.node}.from_hidden({value}, self.{call.head}, batch)"
             if call.head
-            else f'self.{call.node}({value}, batch["targets"])'
+            else f"self.{call.node}({value}, batch)"
         )
         results.append(f"{literal(call.node)}: {compute}")
     return (

@@ -142,7 +142,7 @@ def test_several_losses_share_what_they_have_in_common(text: Path) -> None:
     )
     printed = model_class(both, "Two")
     assert "        head = self._hidden(batch" in printed
-    assert '{"loss": self.loss(head, batch["targets"]), "second": self.second(head, batch["targets"])}' in printed
+    assert '{"loss": self.loss(head, batch), "second": self.second(head, batch)}' in printed
     apart = dataclasses.replace(planned, calls=(*planned.calls[:-1], dataclasses.replace(more, inputs=("norm",)), more))
     printed = model_class(apart, "Two")
     assert "norm, head = self._hidden(batch" in printed and "norm, _ = self._hidden(tokens" in printed

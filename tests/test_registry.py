@@ -114,7 +114,7 @@ def test_a_loss_is_a_finite_sum_over_every_token_with_finite_gradients(name: str
     kind = KINDS[name]
     loss, (logits,) = make(kind)
     targets = torch.randint(V, (B, T))
-    total, count = loss(logits.requires_grad_(), targets)
+    total, count = loss(logits.requires_grad_(), {"targets": targets})
     total.backward()
     assert count == B * T and torch.isfinite(total) and torch.isfinite(logits.grad).all()
 
