@@ -38,6 +38,8 @@ FLOORS: dict[int, tuple[str, ...]] = {
         "cortex.blocks",
         "cortex.device",
         "cortex.optimize",
+        "cortex.history",
+        "cortex.steps",
     ),
     3: (
         "cortex.train",
@@ -55,6 +57,7 @@ FLOORS: dict[int, tuple[str, ...]] = {
         "cortex.words",
         "cortex.preview",
         "cortex.runs",
+        "cortex.rework",
         "cortex.documents",
         "cortex.edit",
         "cortex.describe",
