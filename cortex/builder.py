@@ -14,6 +14,7 @@ import cortex.layers
 import cortex.losses
 import cortex.sources
 import cortex.sources_hub  # noqa: F401  the four fill the registry
+from cortex.bypass import passed_by
 from cortex.checks import Issue, Wiring, wiring_issues
 from cortex.config import TrainConfig
 from cortex.graph import Graph, Node
@@ -97,7 +98,9 @@ def plan(graph: Graph, vocabulary: int | None = None) -> Plan:
     Args:
         vocabulary: number of tokens, V; None while the data is not prepared, which is no fault.
     """
+    shown, (graph, faults) = graph, passed_by(graph)
     wiring = wiring_issues(graph)
+    wiring.issues += [Issue(node, "bypass", message, hint) for node, (message, hint) in faults.items()]
     resolver = _Resolver(graph, wiring, vocabulary)
     for node in wiring.order:
         resolver.visit(node)
@@ -105,7 +108,7 @@ def plan(graph: Graph, vocabulary: int | None = None) -> Plan:
     issues = [*wiring.issues, *resolver.issues, *_training_issues(graph)]
     issues.sort(key=lambda issue: issue.follows is not None)
     calls = () if issues else tuple(_lower(graph, resolver.calls))
-    return Plan(graph, calls, tuple(issues), resolver.shapes, resolver.parameters, vocabulary)
+    return Plan(shown, calls, tuple(issues), resolver.shapes, resolver.parameters, vocabulary)
 
 
 class _Resolver:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from cortex.builder import TRAINING
-from cortex.graph import Graph, Node
+from cortex.graph import Graph
 from cortex.params import Param
 from cortex.presets import MODEL, set_model
 from cortex.registry import KINDS
@@ -58,7 +58,7 @@ def change_kind(graph: Graph, node_id: str, kind: str) -> Graph:
     kept = {
         name: value for name, value in graph.node(node_id).params.items() if name in known and not known[name].problem(value)
     }
-    changed = Node(node_id, kind, kept)
+    changed = replace(graph.node(node_id), kind=kind, params=kept)
     return replace(graph, nodes=tuple(changed if node.id == node_id else node for node in graph.nodes))
 
 

@@ -15,6 +15,7 @@ from typing import Any
 FORMAT = "cortexnodus/graph"
 VERSION = 1
 MAX_NODES = 2000
+MOST_NOTE = 2000  # characters
 
 
 class GraphError(ValueError):
@@ -27,11 +28,18 @@ class GraphError(ValueError):
 
 @dataclass(frozen=True)
 class Node:
-    """A box of the graph. Parameters that are left out have their defaults."""
+    """A box of the graph. Parameters that are left out have their defaults.
+
+    Args:
+        note: what a person wrote on it; beside the model, as the layout is.
+        bypass: what feeds it goes past it, as if it were not there.
+    """
 
     id: str
     kind: str
     params: Mapping[str, Any] = field(default_factory=dict)
+    note: str = ""
+    bypass: bool = False
 
 
 @dataclass(frozen=True)
@@ -120,6 +128,14 @@ class Graph:
     def disconnect(self, edge: Edge) -> Graph:
         return replace(self, edges=tuple(other for other in self.edges if other != edge))
 
+    def bridge(self, node_id: str) -> Graph:
+        """Without this node, what feeds its only input feeding what it fed; ValueError unless it has exactly one."""
+        into = self.into(node_id)
+        if len(into) != 1:
+            raise ValueError(f"{node_id} has {len(into)} inputs")
+        edges = [replace(edge, source=into[0].source) if edge.source == node_id else edge for edge in self.edges]
+        return replace(self, edges=tuple(dict.fromkeys(edges))).remove(node_id)
+
     def with_param(self, node_id: str, name: str, value: Any) -> Graph:
         return self._with_node(node_id, lambda node: replace(node, params={**node.params, name: value}))
 
@@ -127,6 +143,12 @@ class Graph:
         """With this parameter back at its default."""
         kept = {key: value for key, value in self.node(node_id).params.items() if key != name}
         return self._with_node(node_id, lambda node: replace(node, params=kept))
+
+    def with_note(self, node_id: str, note: str) -> Graph:
+        return self._with_node(node_id, lambda node: replace(node, note=note.strip()[:MOST_NOTE]))
+
+    def with_bypass(self, node_id: str, bypass: bool) -> Graph:
+        return self._with_node(node_id, lambda node: replace(node, bypass=bypass))
 
     def with_training(self, name: str, value: Any) -> Graph:
         return replace(self, training={**self.training, name: value})
@@ -143,8 +165,8 @@ class Graph:
 
 
 def model_document(graph: Graph) -> dict[str, Any]:
-    """The document without name and layout: two graphs with equal ones are the same model, trained the same way."""
-    document = to_document(graph)
+    """The document without name, notes and layout: two graphs with equal ones are the same model, trained the same way."""
+    document = to_document(replace(graph, nodes=tuple(replace(node, note="") for node in graph.nodes)))
     return {key: document[key] for key in ("format", "version", "nodes", "edges", "training")}
 
 
@@ -154,11 +176,16 @@ def to_document(graph: Graph) -> dict[str, Any]:
         "format": FORMAT,
         "version": VERSION,
         "name": graph.name,
-        "nodes": [{"id": node.id, "kind": node.kind, "params": dict(node.params)} for node in graph.nodes],
+        "nodes": list(map(_node_document, graph.nodes)),
         "edges": [{"source": edge.source, "target": edge.target, "port": edge.port} for edge in graph.edges],
         "training": dict(graph.training),
         "layout": {key: [x, y] for key, (x, y) in graph.layout.items()},
     }
+
+
+def _node_document(node: Node) -> dict[str, Any]:
+    rare = {"note": node.note, "bypass": node.bypass}
+    return {"id": node.id, "kind": node.kind, "params": dict(node.params), **{key: rare[key] for key in rare if rare[key]}}
 
 
 def to_json(graph: Graph) -> str:
@@ -225,7 +252,8 @@ def _nodes(entries: list[Any], where: str, faults: list[str]) -> Iterator[Node]:
         if not _is_object(entry, at, faults):
             continue
         before = len(faults)
-        _check_keys(entry, {"id": str, "kind": str, "params": dict}, {"id", "kind"}, at, faults)
+        types = {"id": str, "kind": str, "params": dict, "note": str, "bypass": bool}
+        _check_keys(entry, types, {"id", "kind"}, at, faults)
         if len(faults) > before:
             continue
         if entry["id"] in seen:
@@ -233,7 +261,9 @@ def _nodes(entries: list[Any], where: str, faults: list[str]) -> Iterator[Node]:
             continue
         seen.add(entry["id"])
         _check_values(entry.get("params", {}), f"{at}.params", faults)
-        yield Node(entry["id"], entry["kind"], entry.get("params", {}))
+        if len(entry.get("note", "")) > MOST_NOTE:
+            faults.append(f"{at}.note: found {len(entry['note']):,} characters, expected at most {MOST_NOTE:,}")
+        yield Node(entry["id"], entry["kind"], entry.get("params", {}), entry.get("note", ""), entry.get("bypass", False))
 
 
 def _edges(entries: list[Any], ids: set[str], where: str, faults: list[str]) -> Iterator[Edge]:

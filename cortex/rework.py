@@ -87,12 +87,10 @@ def take_out(graph: Graph, node_id: str) -> Graph:
     Raises:
         EditError: it has several inputs or none, so that it is not clear what should take its place.
     """
-    into = graph.into(node_id)
-    if len(into) != 1:
-        raise EditError(f"{node_id}: has {len(into)} inputs, so nothing can take its place; delete it and draw the edges")
-    for edge in graph.out_of(node_id):
-        graph = _replaced(graph, edge, [Edge(into[0].source, edge.target, edge.port)])
-    return graph.remove(node_id)
+    try:
+        return graph.bridge(node_id)
+    except ValueError as error:
+        raise EditError(f"{error}, so nothing can take its place; delete it and draw the edges") from None
 
 
 def move_along(graph: Graph, node_id: str, by: int) -> Graph:

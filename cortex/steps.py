@@ -42,6 +42,10 @@ def _settings(before: Graph, after: Graph) -> tuple[str, str] | None:
         return None
     if len(changed) == 1 and before.node(changed[0].id).kind != changed[0].kind:
         return f"Make {changed[0].id} {changed[0].kind}", ""
+    if len(changed) == 1 and changed[0].note != before.node(changed[0].id).note:
+        return f"Note on {changed[0].id}", f"{changed[0].id}.note"
+    if all(node.bypass != before.node(node.id).bypass for node in changed):
+        return f"{'Bypass' if changed[0].bypass else 'Use'} {_listed(changed)}", ""
     names = {name for node in changed for name in _differing(before.node(node.id).params, node.params)}
     where = changed[0].id if len(changed) == 1 else f"{len(changed)} nodes"
     if len(names) != 1:

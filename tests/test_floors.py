@@ -50,6 +50,8 @@ FLOORS: dict[int, tuple[str, ...]] = {
         "cortex.sources_hub",
         "cortex.losses",
         "cortex.checks",
+        "cortex.bypass",
+        "cortex.rework",
     ),
     4: ("cortex.builder", "cortex.data", "cortex.presets", "cortex.ranks", "cortex.standalone"),
     5: (
@@ -57,7 +59,6 @@ FLOORS: dict[int, tuple[str, ...]] = {
         "cortex.words",
         "cortex.preview",
         "cortex.runs",
-        "cortex.rework",
         "cortex.documents",
         "cortex.edit",
         "cortex.describe",

@@ -28,6 +28,8 @@ EDITS: dict[str, Callable[[Graph], Graph]] = {
     "Connect block_3 to head": lambda graph: graph.disconnect(Edge("norm", "head")).connect("block_3", "head"),
     "Move norm": lambda graph: graph.move({"norm": (1.0, 1.0)}),
     "Move 2 nodes": lambda graph: graph.move({"norm": (1.0, 1.0), "head": (2.0, 2.0)}),
+    "Note on norm": lambda graph: graph.with_note("norm", "why is it here"),
+    "Bypass norm": lambda graph: graph.with_bypass("norm", True),
     "Name the graph mine": lambda graph: graph.rename("mine"),
 }
 
