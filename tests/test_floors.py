@@ -59,6 +59,7 @@ FLOORS: dict[int, tuple[str, ...]] = {
         "cortex.words",
         "cortex.preview",
         "cortex.runs",
+        "cortex.repair",
         "cortex.documents",
         "cortex.edit",
         "cortex.describe",
