@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from cortex.builder import TRAINING, Plan, plan
@@ -32,11 +32,16 @@ class Repair:
     graph: Graph
 
 
-def repair(planned: Plan, issue: Issue) -> Repair | None:
-    """The first edit after which this fault is gone and no other has come; None where no single edit is known to do that."""
+def repair(planned: Plan, issue: Issue, again: Callable[[Graph], Plan] | None = None) -> Repair | None:
+    """The first edit after which this fault is gone and no other has come; None where no single edit is known to do that.
+
+    Args:
+        again: what found the faults, where it is more than `plan()`, faults of the text among them.
+    """
+    again = again or (lambda graph: plan(graph, planned.vocabulary))
     before = _roots(planned)
     for label, graph in _candidates(planned, issue):
-        after = _roots(plan(graph, planned.vocabulary))
+        after = _roots(again(graph))
         if after < before and _key(issue) not in after:
             return Repair(label or step_name(planned.graph, graph)[0], graph)
     return None

@@ -13,7 +13,11 @@ from cortex.edit import change_kind
 from cortex.graph import Edge, Graph, GraphError, Node, from_json, to_json
 from cortex.presets import PRESETS, preset, tidy
 from cortex.registry import KINDS, ordered
+from cortex.rework import stem
 from ui import canvas, forms, page, session, start, uploads
+from ui.faults import faults
+from ui.history_bar import history_bar
+from ui.node_actions import alike, edge_actions, find_node, node_actions
 from ui.plain import plain
 from ui.recipe_panel import recipe_panel
 from ui.theme import theme
@@ -154,7 +158,7 @@ def _editor(graph: Graph) -> None:
     _canvas(graph)
     node = source_node(graph)
     if planned.issues:
-        _faults(planned)
+        faults(planned)
     elif prepared is None and node is not None:
         start.prepare_data(graph, session.where())
     else:
@@ -164,11 +168,13 @@ def _editor(graph: Graph) -> None:
 
 
 def _bar(planned: Plan, prepared: Prepared | None) -> None:
-    name, add, tools, train = st.columns([2.2, 2.2, 2.6, 2.4], vertical_alignment="bottom")
+    name, back, add, tools, train = st.columns([1.7, 2.2, 1.9, 2.9, 2.2], vertical_alignment="bottom")
     graph = planned.graph
     with name:
         key = forms.synced_key("build.name", graph.name)
         st.text_input("Name", key=key, max_chars=80, on_change=_rename, args=(key,))
+    with back:
+        history_bar(*st.columns(2))
     with add, st.popover("Add a node", icon=":material/add:", width="stretch"):
         _palette(graph)
     with tools:
@@ -214,7 +220,7 @@ def _add(kind: str, behind: str | None) -> None:
 
     def change(graph: Graph) -> Graph:
         nonlocal added
-        added = graph.free_id(_stem(kind))
+        added = graph.free_id(stem(kind))
         across = [place[0] for place in graph.layout.values()]
         down = [place[1] for place in graph.layout.values()]
         place = (min(across, default=0.0), max(down, default=-120.0) + 120.0)
@@ -225,15 +231,6 @@ def _add(kind: str, behind: str | None) -> None:
 
     session.edit(change)
     session.select(added)
-
-
-def _stem(kind: str) -> str:
-    """`gpt_block` for GPTBlock: a name that a person would give."""
-    words = []
-    for index, letter in enumerate(kind):
-        starts = letter.isupper() and index and (kind[index - 1].islower() or kind[index + 1 : index + 2].islower())
-        words.append(("_" if starts else "") + letter.lower())
-    return "".join(words)
 
 
 @st.fragment
@@ -250,16 +247,6 @@ def _canvas(graph: Graph) -> None:
         st.rerun()
 
 
-def _faults(planned: Plan) -> None:
-    roots = [issue for issue in planned.issues if issue.follows is None]
-    st.markdown(f"**{len(roots)} {'fault' if len(roots) == 1 else 'faults'} to mend before training**")
-    for number, issue in enumerate(roots):
-        text, go = st.columns([6, 1], vertical_alignment="center")
-        text.error(plain(issue), icon=":material/error:")
-        if issue.node and issue.node in planned.graph:
-            go.button("Select", key=f"fault.{number}", on_click=session.select, args=(issue.node,), width="stretch")
-
-
 def _sizes(planned: Plan, prepared: Prepared | None) -> None:
     graph = planned.graph
     columns = st.columns(4)
@@ -273,6 +260,7 @@ def _sizes(planned: Plan, prepared: Prepared | None) -> None:
 def _sidebar(planned: Plan) -> None:
     graph = planned.graph
     node_id, edge = session.selected(), session.selected_edge()
+    find_node(graph)
     if node_id and node_id in graph:
         _node_panel(planned, graph.node(node_id))
     elif edge:
@@ -293,15 +281,18 @@ def _node_panel(planned: Plan, node: Node) -> None:
     st.subheader(plain(f"{node.kind} · {node.id}"), anchor=False)
     if kind is None:
         st.error(plain(f"There is no node kind {node.kind}."))
+        node_actions(planned.graph, node)
     else:
         st.caption(kind.help)
+        node_actions(planned.graph, node)
+        if node.note:
+            st.info(plain(node.note), icon=":material/sticky_note_2:")
         if kind.role == "source":
             _source_kind(node)
+        alike(planned.graph, node)
         forms.node_form(planned, node)
         _ports(planned.graph, node)
-    left, right = st.columns(2)
-    left.button("Delete", key="node.delete", on_click=_delete, args=(node.id,), width="stretch", icon=":material/delete:")
-    right.button("Close", key="node.close", on_click=session.select, args=(None,), width="stretch")
+    st.button("Close", key="node.close", on_click=session.select, args=(None,), width="stretch")
 
 
 def _source_kind(node: Node) -> None:
@@ -356,13 +347,10 @@ def _edge_panel(graph: Graph, edge: tuple[str, str, str]) -> None:
     source, target, port = edge
     st.subheader(plain(f"{source} → {target}"), anchor=False)
     st.caption(plain(f"The output of {source} goes into the port {port} of {target}."))
+    edge_actions(graph, edge)
     left, right = st.columns(2)
     left.button("Delete", on_click=_disconnect, args=(edge,), width="stretch", icon=":material/delete:")
     right.button("Close", key="edge.close", on_click=session.select, args=(None,), width="stretch")
-
-
-def _delete(node_id: str) -> None:
-    session.edit(lambda graph: graph.remove(node_id))
 
 
 def _disconnect(edge: tuple[str, str, str]) -> None:
