@@ -15,22 +15,22 @@ from typing import Any
 @dataclass(frozen=True)
 class Places:
     """`runs`: a folder a run; `store`: prepared data sets; `documents`: graphs being edited; `uploads`: users' texts;
-    `jobs`: what a page has computed in a process of its own."""
+    `jobs`: what a page has computed in a process of its own; `saves`: graphs kept under a name."""
 
     runs: Path
     store: Path
     documents: Path
     uploads: Path
     jobs: Path
+    saves: Path
 
 
 def places(environment: Mapping[str, str] = os.environ, runs: str | None = None) -> Places:
     """The folders below CORTEXNODUS_HOME, or below the working directory where that is not set."""
     home = Path(environment.get("CORTEXNODUS_HOME") or ".").absolute()
     work = home / "workspace"
-    return Places(
-        Path(runs).absolute() if runs else home / "runs", work / "store", work / "documents", work / "uploads", work / "jobs"
-    )
+    below = ("store", "documents", "uploads", "jobs", "saves")
+    return Places(Path(runs).absolute() if runs else home / "runs", *(work / name for name in below))
 
 
 def write_atomically(path: Path, content: str | bytes, *, durable: bool = True) -> None:

@@ -39,6 +39,7 @@ FLOORS: dict[int, tuple[str, ...]] = {
         "cortex.device",
         "cortex.optimize",
         "cortex.history",
+        "cortex.saves",
         "cortex.steps",
     ),
     3: (

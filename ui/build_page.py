@@ -1,153 +1,36 @@
-"""The Build page: preset cards until there is a graph; then the bar, the canvas, the faults, and the forms beside it."""
+"""The Build page: the gallery until there is a graph; then the bar, the canvas, the faults, and the forms beside it."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import streamlit as st
 
-from cortex import documents, units
+from cortex import units
 from cortex.builder import Plan
 from cortex.data import Prepared, source_node
 from cortex.edit import change_kind
-from cortex.graph import Edge, Graph, GraphError, Node, from_json, to_json
-from cortex.presets import PRESETS, preset, tidy
+from cortex.graph import Edge, Graph, Node
+from cortex.presets import tidy
 from cortex.registry import KINDS, ordered
 from cortex.rework import stem
-from ui import canvas, forms, page, session, start, uploads
+from ui import canvas, forms, page, session, start
 from ui.faults import faults
+from ui.gallery import gallery
 from ui.history_bar import history_bar
 from ui.node_actions import alike, edge_actions, find_node, node_actions
 from ui.plain import plain
 from ui.recipe_panel import recipe_panel
+from ui.saving import saving
 from ui.theme import theme
-
-_TEXT = "build.text"
 
 
 def show() -> None:
     """Draw the page."""
     graph = session.graph()
     if graph is None:
-        _gallery()
+        gallery()
     else:
         session.keep_in_url()
         _editor(graph)
-
-
-# Without a graph: what to start from
-
-
-def _gallery() -> None:
-    page.begin("Build a GPT")
-    session.show_notice()
-    st.write("Pick a size. It opens as a graph that you can change, train and compare. Nothing is sent anywhere.")
-    chosen = st.segmented_control("Text to learn from", ["Shakespeare", "My own text"], default="Shakespeare", key=_TEXT)
-    source, params = "Shakespeare", {}
-    if chosen == "My own text":
-        source = "CustomData"
-        uploaded = st.file_uploader("Text file (UTF-8)", type=["txt", "md"], key="build.upload")
-        if uploaded is None:
-            st.info("Choose a text of some thousand words or more. It stays on this machine.", icon=":material/upload_file:")
-            _others()
-            return
-        stored = uploads.keep_upload(uploaded.name, uploaded.getvalue(), session.where().uploads)
-        params = {"path": str(stored)}
-    graphs = {name: preset(name, source, params) for name in PRESETS}
-    looks = {name: start.look(graph, session.where()) for name, graph in graphs.items()}
-    planned, prepared = looks["small"]
-    if planned.issues:
-        st.error(plain(planned.issues[0]), icon=":material/error:")
-        _others()
-        return
-    for column, (name, size) in zip(st.columns(len(PRESETS)), PRESETS.items(), strict=True):
-        with column, st.container(border=True):
-            _preset_card(name, size, graphs[name], *looks[name])
-    if prepared is None:
-        start.prepare_data(graphs["small"], session.where())
-    else:
-        _about_data(graphs["small"], prepared)
-    _others()
-
-
-def _preset_card(name: str, size: dict[str, Any], graph: Graph, planned: Plan, prepared: Prepared | None) -> None:
-    st.subheader(name, anchor=False)
-    st.metric("Parameters", units.count(planned.total))
-    st.markdown(
-        f"{size['num_layers']} blocks of width {size['embedding_dim']}, {size['nhead']} heads  \n"
-        f"feed-forward {size['dim_feedforward']:,}, dropout {size['dropout']:g}  \n"
-        f"{size['batch_size']} sequences of {graph.node('data').params['seq_len']} tokens a step, lr {size['lr']:g}"
-    )
-    if prepared:
-        st.caption(start.cost(graph, prepared, planned.total, session.where()))
-    else:
-        st.caption("Cost: known when the text is tokenised")
-    st.button(
-        f"Open {name}",
-        key=f"open.{name}",
-        type="primary" if name == "small" else "secondary",
-        width="stretch",
-        on_click=session.open_graph,
-        args=(graph,),
-    )
-
-
-def _about_data(graph: Graph, prepared: Prepared) -> None:
-    node = source_node(graph)
-    words = prepared.meta["splits"]
-    unknown = words["validation"]["unknown"] / max(1, words["validation"]["tokens"])
-    hidden = f"; {unknown:.1%} of the validation tokens are `<unk>`" if unknown else ""
-    st.caption(
-        f"{KINDS[node.kind].help} {prepared.count('train'):,} training tokens, {prepared.count('validation'):,} to validate, "
-        f"vocabulary {prepared.vocab_size:,}{hidden}."
-    )
-
-
-def _others() -> None:
-    st.divider()
-    left, right = st.columns(2)
-    with left:
-        folder = session.where().documents
-        known = documents.recent(folder, 12)
-        if known:
-            chosen = st.selectbox(
-                "Go on with a graph",
-                known,
-                index=None,
-                format_func=lambda name: _label(name),
-                placeholder="Graphs that you edited before",
-                key="build.recent",
-            )
-            if chosen:
-                session.open_document(chosen)
-                st.rerun()
-    with right:
-        _open_file()
-
-
-def _label(name: str) -> str:
-    try:
-        return f"{documents.load(session.where().documents, name).name} ({name[:4]})"
-    except (GraphError, documents.DocumentError):
-        return f"damaged ({name[:4]})"
-
-
-def _open_file() -> None:
-    uploaded = st.file_uploader("Open a graph document (.json)", type=["json"], key="build.document")
-    if uploaded is None:
-        return
-    try:
-        graph = from_json(uploaded.getvalue().decode("utf-8"), uploaded.name)
-    except UnicodeDecodeError:
-        st.error(plain(f"{uploaded.name}: not UTF-8, expected a graph document as JSON"))
-    except GraphError as error:
-        st.error("  \n".join(map(plain, error.problems[:20])))
-    else:
-        session.open_graph(graph)
-        st.rerun()
-
-
-# With a graph
 
 
 def _editor(graph: Graph) -> None:
@@ -180,10 +63,8 @@ def _bar(planned: Plan, prepared: Prepared | None) -> None:
     with tools:
         one, two, three = st.columns(3)
         one.button("Tidy", on_click=lambda: session.edit(tidy), width="stretch", help="Lay the nodes out in reading order.")
-        two.download_button(
-            "Save", to_json(graph), f"{graph.name}.json", "application/json", width="stretch",
-            help="Download the document. Every change is kept on disk as well.", on_click="ignore",
-        )  # fmt: skip
+        with two.popover("Save", width="stretch"):
+            saving(graph)
         three.button("New", on_click=session.close, width="stretch", help="Back to the presets. This graph stays on disk.")
     with train:
         ready = not planned.issues and prepared is not None

@@ -269,8 +269,7 @@ def card(planned: Plan, node: Node, theme: Theme) -> str:
     note = _safe(node.note).replace('"', "&quot;")
     cut = "overflow:hidden;text-overflow:ellipsis;white-space:nowrap"
     rows = [
-        f'<div style="margin:0;font-weight:600;{cut}" title="{note}">'
-        f"{_safe(node.kind)}{' ✎' if node.note else ''}</div>",
+        f'<div style="margin:0;font-weight:600;{cut}" title="{note}">{_safe(node.kind)}{" ✎" if node.note else ""}</div>',
         f'<div style="margin:0;display:flex;justify-content:space-between;gap:8px;color:{theme.muted}">'
         f'<span style="margin:0;white-space:nowrap;font-variant-numeric:tabular-nums">{_safe(shape)}</span>'
         f'<span style="margin:0;{cut}">{_safe(node.id)}</span></div>',
