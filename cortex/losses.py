@@ -17,7 +17,7 @@ _MOST_ROWS, _MOST_LOGITS = 512, 2**23
 @register(
     role="loss",
     family="loss",
-    shape="B T V ->",
+    shape="… V ->",
     params={
         "kind": Choice(
             default="CrossEntropy",

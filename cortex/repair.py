@@ -38,7 +38,7 @@ def repair(planned: Plan, issue: Issue, again: Callable[[Graph], Plan] | None = 
     Args:
         again: what found the faults, where it is more than `plan()`, faults of the text among them.
     """
-    again = again or (lambda graph: plan(graph, planned.vocabulary))
+    again = again or (lambda graph: plan(graph, planned.vocabulary, planned.labels))
     before = _roots(planned)
     for label, graph in _candidates(planned, issue):
         after = _roots(again(graph))
