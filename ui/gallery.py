@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import streamlit as st
@@ -22,7 +23,10 @@ def gallery() -> None:
     """Preset cards, graphs that were kept or edited before, and a file of one's own."""
     page.begin("Build a GPT")
     session.show_notice()
-    st.write("Pick a size. It opens as a graph that you can change, train and compare. Nothing is sent anywhere.")
+    words, last = st.columns([3, 1.4], vertical_alignment="center")
+    words.write("Pick a size. It opens as a graph that you can change, train and compare. Nothing is sent anywhere.")
+    with last:
+        _last()
     chosen = st.segmented_control("Text to learn from", ["Shakespeare", "My own text"], default="Shakespeare", key=_TEXT)
     source, params = "Shakespeare", {}
     if chosen == "My own text":
@@ -93,6 +97,21 @@ def _others() -> None:
         _kept()
     with file:
         _open_file()
+
+
+def _last() -> None:
+    """The way back to the graph that was edited last, after a browser was closed or a machine went down."""
+    folder = session.where().documents
+    for name in documents.recent(folder, 1):
+        try:
+            graph = documents.load(folder, name)
+        except (GraphError, documents.DocumentError):
+            continue
+        edited = time.time() - documents.stamp(folder, name)[0] / 1e9
+        st.button(
+            plain(f"Go on with {graph.name}"), key="build.last", on_click=session.open_document, args=(name,), width="stretch",
+            icon=":material/history:", help=f"Edited {units.duration(edited)} ago; every change is on disk.",
+        )  # fmt: skip
 
 
 def _recent() -> None:
