@@ -125,8 +125,9 @@ def _verify(kind: Kind) -> None:
     for name, param in kind.params.items():
         if param.problem(param.default):
             raise TypeError(f"{kind.name}.{name}: the default {param.default!r} {param.problem(param.default)}")
-        if param.only and param.only[0] not in kind.params:
-            raise TypeError(f"{kind.name}.{name}: depends on {param.only[0]}, which is not declared")
+        for other, _ in param.conditions:
+            if other not in kind.params:
+                raise TypeError(f"{kind.name}.{name}: depends on {other}, which is not declared")
     known = {"B", "T", "S", "V", *kind.params}
     dims = {dim for dims in (*kind.inputs.values(), kind.output or ()) for dim in dims}
     if dims - known:
