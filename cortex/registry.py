@@ -12,7 +12,7 @@ from cortex.params import AUTO, FROM_INPUT, FROM_VOCABULARY, Param
 from cortex.shapes import Shape
 
 ROLES = ("source", "module", "merge", "subgraph", "loss")
-FAMILIES = ("source", "embedding", "attention", "norm", "activation", "linear", "sequence", "merge", "subgraph", "loss")
+FAMILIES = ("source", "embedding", "attention", "linear", "norm", "activation", "sequence", "merge", "subgraph", "loss")
 # The first of a rule's dimensions where it holds for any number of them: `… C` is (B, C) as well as (B, T, C).
 ANY = "…"
 LETTERS = ("B", "T", "S", "C", "V")
@@ -113,8 +113,8 @@ KINDS: dict[str, Kind] = {}
 
 
 def ordered(kinds: Mapping[str, Kind] = KINDS) -> list[Kind]:
-    """The kinds as a person looks for them: sources first, losses last, else in the order of their declaration."""
-    return sorted(kinds.values(), key=lambda kind: ROLES.index(kind.role))
+    """The kinds as a person looks for them: sources first, losses last, those of a family together."""
+    return sorted(kinds.values(), key=lambda kind: (ROLES.index(kind.role), FAMILIES.index(kind.family)))
 
 
 def register(
@@ -217,8 +217,9 @@ def _verify(kind: Kind) -> None:
     for name, param in kind.params.items():
         if param.problem(param.default):
             raise TypeError(f"{kind.name}.{name}: the default {param.default!r} {param.problem(param.default)}")
-        if param.only and param.only[0] not in kind.params:
-            raise TypeError(f"{kind.name}.{name}: depends on {param.only[0]}, which is not declared")
+        for other, _ in param.conditions:
+            if other not in kind.params:
+                raise TypeError(f"{kind.name}.{name}: depends on {other}, which is not declared")
     _verify_shape(kind)
     if kind.role == "module" and kind.cached != ("cache" in inspect.signature(kind.cls.forward).parameters):
         raise TypeError(f"{kind.name}: cached={kind.cached}, but forward says otherwise")

@@ -13,78 +13,74 @@ PROJECT = Path(__file__).parents[1]
 
 # A module may import what stands on a lower floor, never its own floor or a higher one.
 FLOORS: dict[int, tuple[str, ...]] = {
-    0: ("cortex", "cortex.verbs", "cortex.corpus", "cortex.codes"),
+    0: (
+        "cortex", "cortex.codes", "cortex.config", "cortex.corpus", "cortex.evaluate", "cortex.gather",
+        "cortex.generate", "cortex.graph", "cortex.kinds", "cortex.machine", "cortex.metrics", "cortex.muon",
+        "cortex.padding", "cortex.params", "cortex.places", "cortex.shapes", "cortex.units", "cortex.verbs",
+    ),
     1: (
-        "cortex.params",
-        "cortex.graph",
-        "cortex.places",
-        "cortex.units",
-        "cortex.machine",
-        "cortex.muon",
-        "cortex.metrics",
-        "cortex.config",
-        "cortex.gather",
+        "cortex.blocks", "cortex.device", "cortex.files", "cortex.history", "cortex.hub", "cortex.kept",
+        "cortex.optimize", "cortex.registry", "cortex.report", "cortex.runs", "cortex.saves", "cortex.steps",
         "cortex.tokenizer",
-        "cortex.files",
-        "cortex.hub",
-        "cortex.shapes",
-        "cortex.padding",
     ),
     2: (
-        "cortex.registry",
-        "cortex.kept",
-        "cortex.encode",
-        "cortex.hub_data",
-        "cortex.source_params",
-        "cortex.store",
-        "cortex.blocks",
-        "cortex.device",
-        "cortex.optimize",
-        "cortex.history",
-        "cortex.saves",
-        "cortex.steps",
+        "cortex.asked", "cortex.bypass", "cortex.documents", "cortex.encode", "cortex.hub_data", "cortex.kinds.common",
+        "cortex.kinds.merge", "cortex.losses", "cortex.ports", "cortex.preview", "cortex.queue", "cortex.rework",
+        "cortex.source_params", "cortex.status", "cortex.store", "cortex.targets", "cortex.train",
     ),
     3: (
-        "cortex.ports",
-        "cortex.train",
-        "cortex.evaluate",
-        "cortex.generate",
-        "cortex.layers",
-        "cortex.sources",
-        "cortex.sources_hub",
-        "cortex.losses",
-        "cortex.targets",
-        "cortex.bypass",
-        "cortex.rework",
+        "cortex.checks", "cortex.kinds.attention", "cortex.kinds.basic", "cortex.kinds.embedding",
+        "cortex.kinds.sequence", "cortex.ranks", "cortex.sources", "cortex.sources_hub", "cortex.standalone",
     ),
-    4: ("cortex.checks", "cortex.data", "cortex.presets", "cortex.ranks", "cortex.standalone"),
-    5: ("cortex.references", "cortex.words", "cortex.preview", "cortex.runs", "cortex.documents", "cortex.resolve"),
-    6: ("cortex.statistics", "cortex.status", "cortex.asked", "cortex.queue", "cortex.model"),
-    7: ("cortex.builder",),
-    8: ("cortex.checkpoints", "cortex.edit", "cortex.describe", "cortex.model_text", "cortex.recipes", "cortex.repair"),
-    9: ("cortex.export",),
-    10: ("cortex.judge", "cortex.launch", "cortex.prove", "cortex.lr_range"),
-    11: ("cortex.session",),
-    12: ("cortex.worker", "cortex.report"),
-    13: ("cortex.verbs.common",),
-    14: ("cortex.verbs.measure", "cortex.verbs.data", "cortex.verbs.look", "cortex.verbs.training", "cortex.verbs.export"),
-    15: ("cortex.verbs.lr_range",),
-    16: ("cortex.command",),
-    17: ("cortex.__main__",),
-    18: ("ui",),
-    19: ("pages", "streamlit_app"),
-}
+    4: (
+        "cortex.data", "cortex.kinds.gpt", "cortex.kinds.transformer", "cortex.resolve",
+    ),
+    5: (
+        "cortex.layers", "cortex.model", "cortex.references", "cortex.words",
+    ),
+    6: (
+        "cortex.builder", "cortex.presets", "cortex.statistics",
+    ),
+    7: (
+        "cortex.checkpoints", "cortex.describe", "cortex.edit", "cortex.lr_range", "cortex.model_text",
+        "cortex.recipes", "cortex.repair",
+    ),
+    8: (
+        "cortex.export", "cortex.judge", "cortex.launch", "cortex.verbs.common",
+    ),
+    9: (
+        "cortex.prove", "cortex.session", "cortex.verbs.data", "cortex.verbs.look", "cortex.verbs.measure",
+    ),
+    10: (
+        "cortex.verbs.export", "cortex.worker",
+    ),
+    11: (
+        "cortex.verbs.training",
+    ),
+    12: (
+        "cortex.verbs.lr_range",
+    ),
+    13: (
+        "cortex.command",
+    ),
+    14: (
+        "cortex.__main__",
+    ),
+    15: ("ui",),
+    16: ("pages", "streamlit_app"),
+}  # fmt: skip
 # On these two floors a module may import its neighbours.
 SHARED = ("ui", "pages")
 # An exported script contains what it needs of these word for word, so they need nothing else of ours.
 ALONE = (
     "cortex.corpus", "cortex.tokenizer", "cortex.config", "cortex.blocks", "cortex.device", "cortex.muon",
-    "cortex.optimize", "cortex.train",
-    "cortex.evaluate", "cortex.generate", "cortex.encode", "cortex.places", "cortex.standalone", "cortex.codes",
-    "cortex.files", "cortex.hub", "cortex.hub_data", "cortex.padding",
+    "cortex.optimize", "cortex.train", "cortex.evaluate", "cortex.generate", "cortex.encode", "cortex.places",
+    "cortex.standalone", "cortex.codes", "cortex.files", "cortex.hub", "cortex.hub_data", "cortex.padding",
 )  # fmt: skip
 SCREEN = {"streamlit", "streamlit_flow", "plotly"}
-NO_TORCH = ("cortex.params", "cortex.graph", "cortex.places", "cortex.units", "cortex.registry", "cortex.runs", "cortex.status")
+NO_TORCH = (
+    "cortex.params", "cortex.graph", "cortex.places", "cortex.units", "cortex.registry", "cortex.runs", "cortex.status",
+)  # fmt: skip
 
 FLOOR_OF = {module: floor for floor, modules in FLOORS.items() for module in modules}
 
