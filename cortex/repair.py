@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from cortex.builder import TRAINING, Plan, plan
 from cortex.checks import Issue
 from cortex.graph import Edge, Graph, Node
-from cortex.params import AUTO, Choice, Int, Param, Text, complete
+from cortex.params import AUTO, Bool, Choice, Int, Param, Text, complete
+from cortex.ports import ports_of
 from cortex.registry import KINDS
 from cortex.rework import REFERENCES, EditError, insert_on_edge, rename_node
 from cortex.steps import step_name
@@ -113,9 +114,9 @@ def _wires(planned: Plan, node: Node, issue: Issue) -> Iterator[tuple[str, Graph
     kind = KINDS.get(node.kind)
     into = graph.into(node.id)
     by_port = [edge for edge in into if edge.port == issue.field]
-    if kind and issue.field and issue.field not in kind.params and issue.field not in kind.inputs:
-        free = [port for port in kind.inputs if not any(edge.port == port for edge in into)]
-        for edge, port in itertools.product(by_port, free[:1]):
+    for edge in by_port if kind else ():
+        port = kind.free_port({other.port for other in into})
+        if port and port != edge.port:
             yield f"Connect {edge.source} to {port}", graph.disconnect(edge).connect(edge.source, node.id, port)
     if issue.field is None or by_port:
         for edge in reversed(by_port or into):
@@ -162,6 +163,8 @@ def _values(param: Param, found: object) -> Iterator[object]:
     if isinstance(param, Choice):
         near = difflib.get_close_matches(str(found).lower(), [option.lower() for option in param.options], 1, 0.4)
         yield from (option for option in param.options if option.lower() in near)
+    if isinstance(param, Bool) and isinstance(found, bool):
+        yield not found
     if param.problem(found):
         yield param.default
     elif isinstance(param, Int) and isinstance(found, int):
@@ -175,14 +178,18 @@ def _values(param: Param, found: object) -> Iterator[object]:
 def _inputs(planned: Plan, node: Node, issue: Issue) -> Iterator[tuple[str, Graph]]:
     """An edge into a port that has none, from what goes nowhere first, then from what stands before it in the document."""
     graph, kind = planned.graph, KINDS.get(node.kind)
-    if kind is None or issue.field not in kind.inputs or any(edge.port == issue.field for edge in graph.into(node.id)):
+    taken = {edge.port for edge in graph.into(node.id)}
+    port = issue.field if issue.field in ports_of(graph, node) else kind.free_port(taken) if kind and kind.most else None
+    if port is None or port in taken:
         return
     at = [other.id for other in graph.nodes].index(node.id)
     before, after = list(filter(_gives, reversed(graph.nodes[:at]))), list(filter(_gives, graph.nodes[at + 1 :]))
     loose = [other for other in (*before, *after) if not graph.out_of(other.id)]
-    for other in dict.fromkeys(other.id for other in (*loose, *before[:3])):
+    feeds = {edge.source for edge in graph.into(node.id)} | {node.id}
+    likely = [other for other in before if other.id not in feeds and not _is_head(graph, other)]
+    for other in dict.fromkeys(other.id for other in (*loose, *likely[:3], *before[:3])):
         if other != node.id:
-            yield f"Connect {other} to {node.id}", graph.connect(other, node.id, issue.field)
+            yield f"Connect {other} to {node.id}", graph.connect(other, node.id, port)
 
 
 def _width_before(planned: Plan, node: Node, issue: Issue) -> Iterator[tuple[str, Graph]]:
@@ -194,12 +201,15 @@ def _width_before(planned: Plan, node: Node, issue: Issue) -> Iterator[tuple[str
         for name, param in kind.params.items() if kind else ():
             if param.auto and source.params.get(name, param.default) != AUTO and kind.output and name in kind.output:
                 yield "", graph.with_param(source.id, name, AUTO)
-    widths = [shape[-1].size for edge in graph.into(node.id) if (shape := planned.shapes.get(edge.source)) and len(shape) > 2]
+    widths = {edge: shape[-1].size for edge in graph.into(node.id) if len(shape := planned.shapes.get(edge.source, ())) > 2}
+    wanted = sorted({width for width in widths.values() if width}, reverse=True)
+    for width, edge in itertools.product(wanted, widths):  # what is narrower is made as wide as the widest
+        if widths[edge] != width:
+            yield from _inserted(graph, edge, "Linear", {"out_features": width})
     for edge in graph.into(node.id):
         yield from _inserted(graph, edge, "Embedding", {})
         yield from _inserted(graph, edge, "Linear", {})
-        for width in dict.fromkeys(width for width in widths if width):
-            yield from _inserted(graph, edge, "Linear", {"out_features": width})
+        for width in wanted:
             yield from _inserted(graph, edge, "Embedding", {"embedding_dim": width})
 
 
@@ -216,12 +226,11 @@ def _inserted(graph: Graph, edge: Edge, kind: str, params: dict[str, int]) -> It
 
 def _outputs(planned: Plan, node: Node, issue: Issue) -> Iterator[tuple[str, Graph]]:
     """A node less, or one that leads on to what waits for an input."""
-    graph, kind = planned.graph, KINDS.get(node.kind)
-    if kind is not None and kind.output and not graph.out_of(node.id):
+    graph = planned.graph
+    if _gives(node) and not graph.out_of(node.id):
         for other in graph.nodes:
-            waits = KINDS.get(other.kind) and [
-                port for port in KINDS[other.kind].inputs if not any(edge.port == port for edge in graph.into(other.id))
-            ]
+            taken = {edge.port for edge in graph.into(other.id)}
+            waits = [port for port in ports_of(graph, other) if port not in taken]
             if waits and other.id != node.id:
                 yield f"Connect {node.id} to {other.id}", graph.connect(node.id, other.id, waits[0])
     if len(graph.into(node.id)) == 1 and graph.out_of(node.id):
@@ -238,6 +247,11 @@ def _outputs(planned: Plan, node: Node, issue: Issue) -> Iterator[tuple[str, Gra
 
 def _gives(node: Node) -> bool:
     return node.kind in KINDS and KINDS[node.kind].output is not None
+
+
+def _is_head(graph: Graph, node: Node) -> bool:
+    after = [graph.node(edge.target).kind for edge in graph.out_of(node.id)]
+    return bool(after) and all(kind in KINDS and KINDS[kind].role == "loss" for kind in after)
 
 
 def _pruned(graph: Graph, node_id: str) -> Graph:

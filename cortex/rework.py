@@ -43,7 +43,7 @@ def duplicate(graph: Graph, node_id: str, times: int = 1) -> tuple[Graph, list[s
     others take the same inputs and wait to be connected."""
     node = graph.node(node_id)
     kind = KINDS.get(node.kind)
-    chained = kind is not None and len(kind.inputs) == 1 and kind.output is not None
+    chained = kind is not None and len(kind.inputs) == 1 and not kind.most and kind.output is not None
     last, made = node, []
     for _ in range(times):
         copy = replace(node, id=_free_name(graph, node_id))

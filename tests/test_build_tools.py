@@ -149,3 +149,11 @@ def test_a_node_is_found_by_its_name(name: str) -> None:
     test = build(name)
     sound(next(field for field in test.selectbox if field.label == "Find a node").select("norm").run())
     assert test.session_state[session.SELECTED] == "norm"
+
+
+def test_a_graph_without_positions_is_told_and_given_some(home: Places, name: str, graph: Callable[[], Graph]) -> None:
+    documents.update(home.documents, name, lambda graph: graph.bridge("positions"))
+    test = build(name)
+    assert "nothing tells it where a token stands" in test.info[0].value
+    click(test, "Insert PositionalEncoding before block_1")
+    assert graph().into("block_1")[0].source == "positional_encoding" and not test.info

@@ -42,7 +42,7 @@ FLOORS: dict[int, tuple[str, ...]] = {
         "cortex.builder", "cortex.presets", "cortex.statistics",
     ),
     7: (
-        "cortex.checkpoints", "cortex.describe", "cortex.edit", "cortex.lr_range", "cortex.model_text",
+        "cortex.advice", "cortex.checkpoints", "cortex.describe", "cortex.edit", "cortex.lr_range", "cortex.model_text",
         "cortex.recipes", "cortex.repair",
     ),
     8: (

@@ -97,3 +97,35 @@ def test_an_edge_drawn_the_wrong_way_round_is_told_and_mended(make_graph: MakeGr
         found = first_repair(planned)
         assert found, planned.issues
         planned = plan(found.graph, V)
+
+
+def between(graph: Graph, *nodes: Node) -> Graph:
+    """Nodes added, and the edge from norm to head taken away for them."""
+    for node in nodes:
+        graph = graph.add(node)
+    return graph.disconnect(Edge("norm", "head"))
+
+
+@pytest.mark.parametrize(
+    ("node", "port", "label"),
+    [
+        (Node("x", "Pool"), "in", "Take x out of the chain"),
+        (Node("x", "TransformerEncoderLayer", {"nhead": 2, "dim_feedforward": 16}), "in", "Set causal of x to True"),
+        (Node("x", "MultiheadAttention", {"num_heads": 3, "causal": True}), "query", "Set num_heads of x to 2"),
+        (Node("x", "Conv1d", {"groups": 3}), "in", "Set groups of x to 2"),
+        (Node("x", "Add"), "in", "Connect block_2 to x"),
+    ],
+    ids=lambda value: value.kind if isinstance(value, Node) else "",
+)
+def test_faults_of_other_kinds_are_mended_too(node: Node, port: str, label: str, make_graph: MakeGraph) -> None:
+    graph = between(make_graph(blocks=2), node).connect("norm", "x", port).connect("x", "head")
+    planned = plan(graph, V)
+    found = first_repair(planned)
+    assert found.label == label and plan(found.graph, V).issues == ()
+
+
+def test_what_is_narrower_is_made_as_wide_before_it_is_added(make_graph: MakeGraph) -> None:
+    graph = between(make_graph(blocks=2), Node("narrow", "Linear", {"out_features": 5}), Node("sum", "Add"))
+    graph = graph.connect("block_1", "narrow").connect("norm", "sum").connect("narrow", "sum", "in_2").connect("sum", "head")
+    found = first_repair(plan(graph, V))
+    assert found.label == "Insert Linear of width 8 between narrow and sum" and plan(found.graph, V).issues == ()

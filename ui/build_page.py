@@ -13,7 +13,7 @@ from cortex.presets import tidy
 from cortex.registry import KINDS, ordered
 from cortex.rework import stem
 from ui import canvas, forms, page, session, start
-from ui.faults import faults
+from ui.faults import faults, hints
 from ui.gallery import gallery
 from ui.history_bar import history_bar
 from ui.node_actions import alike, edge_actions, find_node, node_actions
@@ -45,6 +45,7 @@ def _editor(graph: Graph) -> None:
     elif prepared is None and node is not None:
         start.prepare_data(graph, session.where())
     else:
+        hints(planned)
         _sizes(planned, prepared)
     with st.sidebar:
         _sidebar(planned)

@@ -6,6 +6,7 @@ from typing import Any
 
 import streamlit as st
 
+from cortex.advice import advice
 from cortex.builder import Plan
 from cortex.checks import Issue
 from cortex.graph import Graph, from_document, to_document, to_json
@@ -35,6 +36,17 @@ def faults(planned: Plan) -> None:
             go.button("Select", key=f"fault.{number}", on_click=session.select, args=(issue.node,), width="stretch")
     if len(roots) > _MOST:
         st.caption(f"and {len(roots) - _MOST} more")
+
+
+def hints(planned: Plan) -> None:
+    """What a graph without a fault may still lack."""
+    for number, found in enumerate(advice(planned)):
+        text, mend = st.columns([6, 2.4], vertical_alignment="center")
+        text.info(plain(f"{found.node}: {found.message}"), icon=":material/lightbulb:")
+        mend.button(
+            plain(found.label), key=f"advice.{number}", on_click=_apply, args=(planned.graph, to_document(found.graph)),
+            width="stretch", icon=":material/build:",
+        )  # fmt: skip
 
 
 def _repair(planned: Plan, issue: Issue) -> tuple[str, dict[str, Any]] | None:
