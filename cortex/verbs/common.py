@@ -80,7 +80,9 @@ def prepared_for(node: Node, where: Places, progress: Callable[[str, float | Non
     """The data of a source node; UserError says why it cannot be had."""
     from cortex import data
     from cortex.corpus import CorpusError
+    from cortex.machine import keep_pages
 
+    keep_pages()  # each block of text takes what the one before has freed
     try:
         return data.prepare(node, where.store, progress)
     except CorpusError as error:
