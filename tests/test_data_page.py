@@ -15,6 +15,7 @@ from test_pages import ROOT, label, page, put_in_state, sound, words
 
 from cortex import documents
 from cortex.data import Prepared, prepare, source_node
+from cortex.graph import Node
 from cortex.places import Places
 from cortex.preview import spans_of_text
 from cortex.references import known_references, references
@@ -220,3 +221,47 @@ def test_a_document_with_a_path_that_is_no_text_is_told_of(home: Places, make_gr
     name = documents.create(home.documents, make_graph().with_param("data", "path", 5))
     test = sound(page("data", doc=name))
     assert test.error and not test.metric
+
+
+@pytest.fixture
+def opened_folder(home: Places, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that the app may read, with a text in it, beside one that it may not."""
+    folder = tmp_path / "open"
+    folder.mkdir()
+    (folder / "my-cats.txt").write_text("\n".join(made_lines()) + "\n")
+    (tmp_path / "secret.txt").write_text("secret\n" * 99)
+    monkeypatch.setenv("CORTEXNODUS_DATA", f"{tmp_path / 'gone'}:{folder}")
+    return folder
+
+
+def test_a_path_is_read_below_a_configured_folder(opened_folder: Path, home: Places) -> None:
+    field = next(field for field in opened("CustomData").text_input if field.label == "Or a path on this machine")
+    assert not field.disabled and str(opened_folder) in field.help.replace("\\", "")
+    for path in (opened_folder, opened_folder / "my-cats.txt"):
+        found = prepare(Node("data", "CustomData", {"path": str(path)}), home.store)
+        references(found), statistics(found)
+        test = opened("CustomData", path=str(path))
+        assert test.metric and not test.error
+    assert "my-cats.txt" in words(test)
+    test = opened("CustomData")
+    next(field for field in test.text_input if field.label == "Or a path on this machine").set_value(f" {path} ")
+    assert sound(test.run()).metric
+
+
+@pytest.mark.parametrize("path", ["secret.txt", "open/../secret.txt", "open/link.txt", "linked", "open-not/a.txt"])
+def test_no_path_leads_out_of_the_configured_folders(path: str, opened_folder: Path, tmp_path: Path, home: Places) -> None:
+    if "link" in path:
+        (opened_folder / "link.txt").symlink_to(tmp_path / "secret.txt")
+        (tmp_path / "linked").symlink_to(opened_folder)
+    (tmp_path / "open-not").mkdir()
+    test = opened("CustomData", path=f"{tmp_path}/{path}")
+    assert "outside the folders that this app may read; upload the file, or start the app with" in words(test)
+    assert not test.metric and not list(home.store.glob("*"))
+    assert "792 B" not in words(test)
+
+
+def test_a_path_that_is_not_there_is_said_and_without_a_folder_none_can_be_given(opened_folder: Path, monkeypatch: Any) -> None:
+    assert "no-such.txt does not exist" in words(opened("CustomData", path=str(opened_folder / "no-such.txt")))
+    monkeypatch.delenv("CORTEXNODUS_DATA")
+    (field,) = (field for field in opened("CustomData").text_input if field.label == "Or a path on this machine")
+    assert field.disabled and "CORTEXNODUS_DATA" in field.placeholder

@@ -48,11 +48,11 @@ FLOORS: dict[int, tuple[str, ...]] = {
         "cortex.sources_hub",
         "cortex.losses",
         "cortex.checks",
+        "cortex.references",
+        "cortex.words",
     ),
     4: ("cortex.builder", "cortex.data", "cortex.presets", "cortex.ranks", "cortex.standalone"),
     5: (
-        "cortex.references",
-        "cortex.words",
         "cortex.preview",
         "cortex.runs",
         "cortex.documents",

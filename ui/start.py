@@ -36,7 +36,7 @@ def look(graph: Graph, where: Places) -> tuple[Plan, data.Prepared | None]:
     planned = plan(graph)
     if node is None or planned.issues_of(node.id):
         return planned, None
-    fault = data.outside(node, [where.uploads])
+    fault = data.outside(node, where.readable)
     prepared = None
     if fault is None:
         try:
