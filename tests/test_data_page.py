@@ -28,19 +28,26 @@ from ui.uploads import keep_upload, shown_name
 
 
 @pytest.fixture(autouse=True)
-def processes(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[subprocess.Popen[bytes]]]:
-    """What the page starts; waited for at the end."""
+def processes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[subprocess.Popen[bytes]]]:
+    """What the page starts: processes that do nothing, but for a test that asks for `at_work`."""
     started: list[subprocess.Popen[bytes]] = []
     spawn = start.spawn_cortex
 
-    def recorded(*arguments: Any) -> subprocess.Popen[bytes]:
-        started.append(spawn(*arguments))
+    def recorded(arguments: list[str], log: Path, *others: Any) -> subprocess.Popen[bytes]:
+        at_work = "at_work" in request.fixturenames
+        started.append(spawn(arguments, log, *others) if at_work else subprocess.Popen(["sleep", "60"]))
         return started[-1]
 
     monkeypatch.setattr(start, "spawn_cortex", recorded)
     yield started
     for process in started:
-        process.wait(60)
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture
+def at_work() -> None:
+    """The processes that the page starts do what they are asked."""
 
 
 def opened(kind: str, **params: Any) -> AppTest:
@@ -92,16 +99,32 @@ def test_nothing_is_fetched_over_the_network_before_somebody_says_so(home: Place
     assert not processes and not home.store.exists()
 
 
-def test_a_text_is_prepared_and_measured_in_a_process_of_its_own(home: Places, make_graph: MakeGraph) -> None:
+def test_a_text_is_prepared_and_measured_in_a_process_of_its_own(at_work: None, home: Places, make_graph: MakeGraph) -> None:
     name = documents.create(home.documents, uploaded(home, make_graph))
     test = page("data", doc=name)
     end = time.monotonic() + 60
     while len(test.metric) < 8 and time.monotonic() < end:
-        time.sleep(0.3)
+        time.sleep(0.1)
         sound(test.run())
     folder = next(path for path in home.store.iterdir() if path.is_dir())
     assert known_references(folder) and known_statistics(Prepared(folder, {}))
     assert {"Uniform", "Unigram", "Bigram"} < {metric.label for metric in test.metric}
+
+
+def test_a_bar_shows_how_far_a_preparation_is(home: Places, make_graph: MakeGraph) -> None:
+    test = sound(page("data", doc=documents.create(home.documents, uploaded(home, make_graph))))
+    log = next(home.store.glob("*.json")).with_suffix(".log")
+    shown = []
+    for line in ("", "contacting the hub\n", "downloading x, 3.0 MB, 37 %\n", "tokenising train, 100 %\n"):
+        log.write_text(log.read_text() + line if line else "")
+        (bar,) = sound(test.run()).get("progress")
+        shown.append((bar.proto.value, bar.proto.text.replace("\\", "")))
+    assert shown == [
+        (0, "Preparing CustomData: reading the text"),
+        (0, "Preparing CustomData: contacting the hub"),
+        (37, "Preparing CustomData: downloading x, 3.0 MB, 37%"),
+        (100, "Preparing CustomData: tokenising train, 100%"),
+    ]
 
 
 def test_settings_are_tried_out_and_then_taken_into_the_graph(document: str, home: Places) -> None:
