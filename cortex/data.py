@@ -1,8 +1,9 @@
 """From a source node to token arrays on disk, made once, found again by a fingerprint of all that decides them.
 
 A store is a folder of `train.bin`, `validation.bin`, `test.bin` (flat arrays, each beginning with one `<eos>`, so that
-every token of the split is predicted exactly once), `tokenizer.json` and `meta.json`. It is written under a temporary
-name and renamed, so it exists whole or not at all; a lock makes a second process wait for the first.
+every token of the split is predicted exactly once), `tokenizer.json`, `meta.json`, and what a run's perplexity is laid
+beside: `references.json`, `words.json`. It is written under a temporary name and renamed, so it exists whole or not at all; a
+lock makes a second process wait for the first.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +25,12 @@ from cortex.graph import Graph, Node
 from cortex.hub import Pin, commit_of
 from cortex.params import complete
 from cortex.places import to_json, write_atomically
+from cortex.references import references
 from cortex.registry import KINDS
 from cortex.source_params import BATCH_PARAMS, PLACE_PARAMS
 from cortex.store import Prepared, find, locked, sweep
 from cortex.tokenizer import TRAINED, Tokenizer
+from cortex.words import words
 
 FORMAT_VERSION = 2
 
@@ -123,7 +126,7 @@ def is_remote(node: Node) -> bool:
     return source.remote or source.tokenizer == "hub"
 
 
-def outside(node: Node, folders: list[Path]) -> str | None:
+def outside(node: Node, folders: Sequence[Path]) -> str | None:
     """The fault of a source that would read a file that lies in none of these folders; None when it may be read."""
     kind = KINDS[node.kind]
     values = complete(kind.params, node.params)
@@ -139,14 +142,17 @@ def outside(node: Node, folders: list[Path]) -> str | None:
         return None  # which is a fault of its own
 
 
-def _first_outside(paths: list[str], folders: list[Path]) -> str | None:
+def _first_outside(paths: list[str], folders: Sequence[Path]) -> str | None:
     for path in paths:
         try:
             real = Path(path).resolve()
         except (OSError, ValueError):
             return f"path={path!r} is not a file name"
         if not any(real.is_relative_to(folder.resolve()) for folder in folders):
-            return f"path={path!r} is outside the folders that this app may read; upload the file instead"
+            return (
+                f"path={path!r} is outside the folders that this app may read; upload the file, or start the app with a folder "
+                "above it in CORTEXNODUS_DATA"
+            )
     return None
 
 
@@ -227,6 +233,9 @@ def _write(node: Node, source: TextSource, name: str, folder: Path, progress: Pr
         "splits": splits,
     }
     (folder / "meta.json").write_text(json.dumps(meta, indent=1) + "\n")
+    made = Prepared(folder, meta)
+    references(made, lambda share: progress("counting pairs of tokens", share))
+    words(made)
 
 
 def _heard(source: TextSource, split: str, on_block: Callable[[float | None], None]) -> Iterator[str]:

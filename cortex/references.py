@@ -21,8 +21,8 @@ from pathlib import Path
 
 import numpy as np
 
-from cortex.data import Prepared
 from cortex.kept import keep, read_kept
+from cortex.store import Prepared
 from cortex.units import perplexity
 
 FILE, VERSION = "references.json", 1

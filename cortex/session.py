@@ -196,6 +196,7 @@ class Session(Follower):
             raise Stopped("stopped")
         if self._asked.pause():
             raise Stopped("paused")
+        self._status.note(share=share)
         self._status.say("preparing", what)
 
     def _measured(self, prepared: data.Prepared) -> None:

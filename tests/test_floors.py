@@ -30,16 +30,17 @@ FLOORS: dict[int, tuple[str, ...]] = {
     ),
     3: (
         "cortex.checks", "cortex.kinds.attention", "cortex.kinds.basic", "cortex.kinds.embedding",
-        "cortex.kinds.sequence", "cortex.ranks", "cortex.sources", "cortex.sources_hub", "cortex.standalone",
+        "cortex.kinds.sequence", "cortex.ranks", "cortex.references", "cortex.sources", "cortex.sources_hub",
+        "cortex.standalone", "cortex.words",
     ),
     4: (
         "cortex.data", "cortex.kinds.gpt", "cortex.kinds.transformer", "cortex.resolve",
     ),
     5: (
-        "cortex.layers", "cortex.model", "cortex.references", "cortex.words",
+        "cortex.layers", "cortex.model", "cortex.statistics",
     ),
     6: (
-        "cortex.builder", "cortex.presets", "cortex.statistics",
+        "cortex.builder", "cortex.presets",
     ),
     7: (
         "cortex.advice", "cortex.checkpoints", "cortex.describe", "cortex.edit", "cortex.lr_range", "cortex.model_text",

@@ -20,6 +20,7 @@ from cortex.graph import Graph, Node, to_json
 from cortex.places import Places, write_atomically
 from cortex.runs import ACTIVE, RESUMABLE, Run, list_runs, process_started
 from cortex.statistics import known_statistics
+from cortex.verbs.common import share_in
 from ui import reading, session
 from ui.plain import plain
 
@@ -36,7 +37,7 @@ def look(graph: Graph, where: Places) -> tuple[Plan, data.Prepared | None]:
     planned = plan(graph)
     if node is None or planned.issues_of(node.id):
         return planned, None
-    fault = data.outside(node, [where.uploads])
+    fault = data.outside(node, where.readable)
     prepared = None
     if fault is None:
         try:
@@ -93,7 +94,7 @@ def _watch_preparing(node: Node, where: Places) -> None:
     except CorpusError as problem:
         found, error = None, str(problem)
     if alive and found is None:
-        st.status(plain(f"Preparing {node.kind}: {said or 'reading the text'}"), state="running")
+        _bar(f"Preparing {node.kind}", said or "reading the text")
         return
     if found:  # the process goes on: it measures what it has prepared
         st.session_state.setdefault(session.MEASURING, {})[found.fingerprint] = dict(job)
@@ -123,10 +124,17 @@ def _watch_measuring(prepared: data.Prepared) -> None:
         jobs.pop(prepared.fingerprint, None)
         st.rerun()
     if alive:
-        st.status(plain(f"Measuring the text: {said or 'starting'}"), state="running")
+        _bar("Measuring the text", said or "starting")
         return
     st.error(plain(f"The text could not be measured: {said or 'the process ended without a word'}"), icon=":material/error:")
     st.button("Try again", on_click=jobs.pop, args=(prepared.fingerprint, None), key="measure.again")
+
+
+def _bar(what: str, said: str) -> None:
+    """How far a process is, by the last line that it wrote."""
+    part, share = share_in(said)
+    done = "" if share is None else f", {share:.0%}"
+    st.progress(share or 0.0, text=plain(f"{what}: {part}{done}"))
 
 
 def _heard(job: dict[str, Any]) -> tuple[bool, str]:

@@ -191,11 +191,13 @@ def _progress(run: Run, row: dict[str, Any]) -> None:
         st.info(f"Stopped on request; {what}.", icon=":material/stop_circle:")
     if row["state"] == "paused":
         st.info("Paused; Resume goes on as if it had never been left.", icon=":material/pause_circle:")
-    message = run.status().get("message")
+    status = run.status()
+    message, share = status.get("message"), status.get("share")
     if row["state"] == "queued":
         st.info(f"Waiting for its turn: {message}.", icon=":material/hourglass_empty:")
     elif row["state"] in ("starting", "preparing") and row["step"] is None:
-        st.progress(0.0, text=message or "starting the worker; it loads torch first")
+        done = f"{message}, {share:.0%}" if share is not None else message
+        st.progress(share or 0.0, text=plain(done or "starting the worker; it loads torch first"))
     elif row["last_step"]:
         step, steps = row["step"] or 0, row["last_step"]
         epoch = f", epoch {row['epoch']:.2f}" if row["epoch"] is not None else ""
