@@ -214,18 +214,15 @@ class _Look:
 def _match_by_neighbours(before: Graph, after: Graph, same: dict[str, str]) -> None:
     """Match what is left where it is connected to the same nodes: branches have no one order."""
     taken = set(same.values())
+    free = {(node.kind, _around(after, node.id)): node.id for node in reversed(after.nodes) if node.id not in taken}
     for was in [node for node in before.nodes if node.id not in same]:
-        around = _around(before, was.id)
-        ends = {(same.get(other), port, side) for other, port, side in around}
-        for now in after.nodes:
-            if now.id not in taken and now.kind == was.kind and ends and ends == _around(after, now.id):
-                same[was.id] = now.id
-                taken.add(now.id)
-                break
+        ends = frozenset((same.get(other, ""), port, side) for other, port, side in _around(before, was.id))
+        if ends and (was.kind, ends) in free:
+            same[was.id] = free.pop((was.kind, ends))
 
 
-def _around(graph: Graph, node_id: str) -> set[tuple[str, str, str]]:
-    into = {(edge.source, edge.port, "into") for edge in graph.into(node_id)}
+def _around(graph: Graph, node_id: str) -> frozenset[tuple[str, str, str]]:
+    into = frozenset((edge.source, edge.port, "into") for edge in graph.into(node_id))
     return into | {(edge.target, edge.port, "out") for edge in graph.out_of(node_id)}
 
 
