@@ -41,6 +41,7 @@ FLOORS: dict[int, tuple[str, ...]] = {
         "cortex.blocks",
         "cortex.device",
         "cortex.optimize",
+        "cortex.labels",
     ),
     3: (
         "cortex.train",
@@ -66,8 +67,17 @@ FLOORS: dict[int, tuple[str, ...]] = {
         "cortex.model_text",
         "cortex.recipes",
     ),
-    6: ("cortex.statistics", "cortex.checkpoints", "cortex.status", "cortex.asked", "cortex.queue", "cortex.export"),
-    7: ("cortex.judge", "cortex.launch", "cortex.prove", "cortex.lr_range"),
+    6: (
+        "cortex.statistics",
+        "cortex.timeline",
+        "cortex.tables",
+        "cortex.checkpoints",
+        "cortex.status",
+        "cortex.asked",
+        "cortex.queue",
+        "cortex.export",
+    ),
+    7: ("cortex.judge", "cortex.repeat", "cortex.loggers", "cortex.launch", "cortex.prove", "cortex.lr_range"),
     8: ("cortex.session",),
     9: ("cortex.worker", "cortex.report"),
     10: ("cortex.verbs.common",),
@@ -88,7 +98,16 @@ ALONE = (
     "cortex.files", "cortex.hub", "cortex.hub_data",
 )  # fmt: skip
 SCREEN = {"streamlit", "streamlit_flow", "plotly"}
-NO_TORCH = ("cortex.params", "cortex.graph", "cortex.places", "cortex.units", "cortex.registry", "cortex.runs", "cortex.status")
+NO_TORCH = (
+    "cortex.params",
+    "cortex.graph",
+    "cortex.places",
+    "cortex.units",
+    "cortex.registry",
+    "cortex.runs",
+    "cortex.status",
+    "cortex.labels",
+)
 
 FLOOR_OF = {module: floor for floor, modules in FLOORS.items() for module in modules}
 
