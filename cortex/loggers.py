@@ -78,7 +78,7 @@ def event_file(run: Run) -> bytes:
 
 
 def write_tensorboard(runs: Iterable[Run], folder: Path) -> list[Path]:
-    """Event files below `folder`, a folder of its own for each run that has points; `tensorboard --logdir FOLDER` shows them."""
+    """Event files below `folder`, in a folder of its own for each run with points; `tensorboard --logdir FOLDER` shows them."""
     need("tensorboard")
     written = []
     for run in runs:

@@ -77,19 +77,9 @@ def _extended(
     steps, first = graph.training.get("steps"), begun.get("step")
     if not isinstance(steps, int) or not isinstance(first, int) or steps <= first:
         return Repeat((), f"It goes on where run {parent} had ended; the command is known once it has begun.")
-    words = [
-        *before,
-        "python",
-        "-m",
-        "cortex",
-        "extend",
-        _path(run.path.parent / parent, here),
-        "--steps",
-        str(steps - first),
-        "--name",
-        str(record["name"]),
-    ]
-    return Repeat(tuple(words), f"Repeats the losses {SAME}, as long as run {parent} has not been trained on since.")
+    words = (*before, "python", "-m", "cortex", "extend", _path(run.path.parent / parent, here))
+    words += ("--steps", str(steps - first), "--name", str(record["name"]))
+    return Repeat(words, f"Repeats the losses {SAME}, as long as run {parent} has not been trained on since.")
 
 
 def _settings(record: Mapping[str, Any], document: Graph, graph: Graph) -> dict[str, Any]:

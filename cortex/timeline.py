@@ -76,7 +76,7 @@ def _logged(run: Run, created: float | None, zone: tzinfo | None) -> list[Moment
     for when, line in _lines(run, created, zone):
         taken, begun, ended = (pattern.fullmatch(line) for pattern in (_TAKEN_UP, _FROM, _ENDED))
         if when is None:
-            if re.search(r"\bwarning\b", line, re.IGNORECASE):
+            if re.search("warning", line, re.IGNORECASE):
                 found.append(Moment(last, "warning", line))
             continue
         if taken:
