@@ -19,6 +19,7 @@ FLOORS: dict[int, tuple[str, ...]] = {
         "cortex.graph",
         "cortex.places",
         "cortex.units",
+        "cortex.comparable",
         "cortex.colours",
         "cortex.drawing",
         "cortex.machine",
