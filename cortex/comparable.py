@@ -1,4 +1,4 @@
-"""Whether the perplexities of several runs can be laid beside each other, and what can be where they cannot."""
+"""Whether the perplexities of several runs can be laid beside each other, and what can be where they cannot; their names."""
 
 from __future__ import annotations
 
@@ -40,6 +40,13 @@ def why_not(rows: Mapping[str, Row]) -> str:
     hidden = [f"{name}: {row['why_not_words']}" for name, row in rows.items() if row["why_not_words"]]
     because = "; ".join(hidden) or "whether they validate on the same text was not recorded when they started"
     return f"{said}. Perplexity per word and bits per byte would not be honest either ({because})."
+
+
+def names(rows: Mapping[str, Row]) -> dict[str, str]:
+    """A name for each run that no other of them has: its own; with its time, else its folder's, where two are alike."""
+    given = [row["name"] for row in rows.values()]
+    timed = {run: row["name"] if given.count(row["name"]) == 1 else f"{row['name']} {run[9:15]}" for run, row in rows.items()}
+    return {run: name if list(timed.values()).count(name) == 1 else run for run, name in timed.items()}
 
 
 _NAMES = {"bits_per_byte": "bits per byte", "word_perplexity": "perplexities per word"}
