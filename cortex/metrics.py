@@ -31,8 +31,10 @@ _TEXTS = frozenset(
 )  # fmt: skip
 _LARGEST = 2.0**63  # of a number that a chart or a table can hold
 
-# A run of many points is mostly these, and of them the table needs only the last: the others are not even parsed.
-_TRAIN = b'{"event": "train", '  # as the worker writes them
+# A run of many points is mostly train events, and of them the table needs only the last: the others are not even looked at,
+# where they begin as the worker writes them.
+_TRAIN = b'{"event": "train", '
+_OTHER = re.compile(rb'\n(?!\{"event": "train", )')
 _TRAIN_ANYHOW = re.compile(rb'"event"\s*:\s*"train"')
 
 _CHUNK = 2**20
@@ -80,31 +82,44 @@ class Progress:
         """`step`, `steps`, `tokens`, `train_loss`, `best_loss` with the step it came at …; what is not known yet is left out.
 
         `best_*` are of the lowest validation loss, not the last; the first of equals. `step` is the furthest. `passed_over`
-        counts the lines that are seen to be no event.
+        counts the lines that are seen to be no event; `torn` is there where the last line has no end.
         """
-        again, chunks = self._tail.read()
+        again, blocks = self._tail.blocks()
         if again:
             self._facts = {}
-        for lines in chunks:
-            self._take(lines)
-        return dict(self._facts)
+        for block in blocks:
+            self._take(block)
+        return {**self._facts, "torn": True} if self._tail.torn else dict(self._facts)
 
-    def _take(self, lines: list[bytes]) -> None:
-        train: list[bytes] = []
-        torn = 0
-        for line in lines:
-            if line.startswith(_TRAIN) or (b'"train"' in line and _TRAIN_ANYHOW.search(line)):
-                train.append(line)
-                torn += not line.endswith(b"}")
+    def _take(self, block: bytes) -> None:
+        """Add a block of whole lines, the last of which ends in a line's end."""
+        starts = [0, *(found.end() for found in _OTHER.finditer(block, 0, len(block) - 1))]
+        passed, last = 0, None
+        for start in starts:
+            line = block[start : block.find(b"\n", start)]
+            if line.startswith(_TRAIN):
+                continue
+            if b'"train"' in line and _TRAIN_ANYHOW.search(line):  # written by another hand: the last of them is enough
+                last = line
             elif event := event_of(line):
                 self._add(event)
             else:
-                torn += bool(line)
-        last = next((event for line in reversed(train) if (event := event_of(line))), None)
-        if last:
-            self._add(last)
-        if torn:
-            self._facts["passed_over"] = self._facts.get("passed_over", 0) + torn
+                passed += bool(line)
+        self._add_last(block)
+        if last and (event := event_of(last)):
+            self._add(event)
+        if passed:
+            self._facts["passed_over"] = self._facts.get("passed_over", 0) + passed
+
+    def _add_last(self, block: bytes) -> None:
+        """Add the last sound train event of those that begin as the worker writes them."""
+        end = len(block)
+        while (start := block.rfind(b"\n" + _TRAIN, 0, end)) >= 0 or (end and block.startswith(_TRAIN)):
+            start += 1
+            if event := event_of(block[start : block.find(b"\n", start)]):
+                return self._add(event)
+            end = start
+        return None
 
     def _add(self, event: Event) -> None:
         facts, kind = self._facts, event["event"]
@@ -142,11 +157,21 @@ class Tail:
         places = {"inode": self._inode, "size": self._size, "changed": self._changed, "offset": self._offset}
         return {**places, "context": self._context.hex()}
 
+    @property
+    def torn(self) -> bool:
+        """Whether what was read last ended within a line."""
+        return self._offset < self._size
+
     def read(self) -> tuple[bool, Iterator[list[bytes]]]:
         """Whether the file is another one or was changed, so that what was read before no longer counts; and the lines.
 
-        The lines come a megabyte at a time, in lists, all of which have to be taken; an empty one may be among them.
+        The lines come a megabyte at a time, in lists, all of which have to be taken.
         """
+        again, blocks = self.blocks()
+        return again, (block[:-1].split(b"\n") for block in blocks)
+
+    def blocks(self) -> tuple[bool, Iterator[bytes]]:
+        """The same, the lines of a megabyte in one, each with its end."""
         try:
             found = os.stat(self._path)
             if not stat.S_ISREG(found.st_mode):  # a pipe would let its reader wait for ever
@@ -161,7 +186,7 @@ class Tail:
         if again:
             self._offset, self._context = 0, b""
         self._inode, self._size, self._changed = mark
-        return again, self._lines()
+        return again, self._blocks()
 
     def _goes_on(self) -> bool:
         """Whether the file still has what was read last where it was."""
@@ -172,7 +197,7 @@ class Tail:
         except OSError:
             return False
 
-    def _lines(self) -> Iterator[list[bytes]]:
+    def _blocks(self) -> Iterator[bytes]:
         """Up to the size that the file had when it was looked at: what comes while it is read is for the next look."""
         try:
             with open(self._path, "rb") as file:
@@ -180,11 +205,13 @@ class Tail:
                 rest, left = b"", self._size - self._offset
                 while left > 0 and (chunk := file.read(min(_CHUNK, left))):
                     left -= len(chunk)
-                    *lines, rest = (rest + chunk).split(b"\n")
-                    if lines:
-                        self._offset += sum(map(len, lines)) + len(lines)
-                        self._context = b"\n".join([*lines[-3:], b""])[-_CONTEXT:]
-                        yield lines
+                    chunk = rest + chunk
+                    whole = chunk.rfind(b"\n") + 1
+                    block, rest = chunk[:whole], chunk[whole:]
+                    if block:
+                        self._offset += whole
+                        self._context = block[-_CONTEXT:]
+                        yield block
                     if len(rest) > _LONGEST_LINE:  # no event; what ends it later is no whole line, and is passed over
                         self._offset += len(rest)
                         rest, self._context = b"", b""

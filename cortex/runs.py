@@ -343,7 +343,7 @@ def summary_of(
     row |= {key: value for key, value in record.items() if key in row and value is not None}
     row |= {key: value for key, value in found.items() if key in row}
     row |= {"name": given.name or record.get("name") or run.id, "note": given.note, "tags": list(given.tags)}
-    row |= {"starred": given.starred, "archived": given.archived, "problem": _problem(found, given)}
+    row |= {"starred": given.starred, "archived": given.archived, "problem": _problem(found, given, row["state"])}
     if record.get("error"):
         row["state"] = "damaged"
     if row["step"] is not None and row["last_step"]:
@@ -376,12 +376,15 @@ def _exp(loss: float) -> float:
     return math.exp(loss) if loss < 700 else math.inf
 
 
-def _problem(found: Mapping[str, Any], given: labels.Labels) -> str | None:
-    lines = found.get("passed_over")
-    said = (
-        [f"{lines:,} {'line' if lines == 1 else 'lines'} of metrics.jsonl cannot be read and are passed over"] if lines else []
-    )
-    return "; ".join([*said, *([given.problem] if given.problem else [])]) or None
+def _problem(found: Mapping[str, Any], given: labels.Labels, state: str) -> str | None:
+    said, lines = [], found.get("passed_over")
+    if lines:
+        said.append(f"metrics.jsonl: {lines:,} {'line' if lines == 1 else 'lines'} passed over that cannot be read")
+    if found.get("torn") and state not in ACTIVE:
+        said.append("metrics.jsonl: its last line is torn off")
+    if given.problem:
+        said.append(given.problem)
+    return "; ".join(said) or None
 
 
 def worker_alive(status: Mapping[str, Any]) -> bool:
