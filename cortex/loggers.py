@@ -17,7 +17,7 @@ from typing import Any
 from cortex.evaluate import perplexity
 from cortex.places import write_atomically
 from cortex.runs import Run, RunError, summary_name
-from cortex.tables import POINTS
+from cortex.tables import POINTS, as_double, told
 
 PACKAGES = {"tensorboard": "TensorBoard", "trackio": "Trackio"}
 _AXES = ("step", "epoch", "tokens", "time")  # said by the place of a point, not by a curve of its own
@@ -50,7 +50,7 @@ def points(run: Run) -> Iterator[tuple[float, int, dict[str, float]]]:
         if event["event"] not in POINTS or not isinstance(event.get("step"), int):
             continue
         last = event["time"] if _is_number(event.get("time")) else last
-        values = {key: float(value) for key, value in event.items() if key not in _AXES and _is_number(value)}
+        values = {key: as_double(value) for key, value in told(event) if key not in _AXES and _is_number(value)}
         if "loss" in values:
             values["perplexity"] = perplexity(values["loss"])
         yield last, event["step"], {f"{event['event']}/{key}": value for key, value in values.items() if math.isfinite(value)}
