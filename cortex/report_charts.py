@@ -18,6 +18,7 @@ from cortex.measured import AXES, METRICS, PER_TOKEN, PERPLEXITIES
 from cortex.units import loss, perplexity
 
 _DASHES = ("", "3 3", "8 3 2 3")  # the palette round by round, so that 24 runs look different
+_ALONE = "Not comparable between these runs, see above: each curve says something of its own run."
 _MOST_OTHERS = 12  # charts of what else was logged
 
 
@@ -68,11 +69,7 @@ def charts(found: Comparison, curves: Sequence[Curve], axis: str, levels: Mappin
     for metric in [*judged, *others[:_MOST_OTHERS]]:
         drawn = _chart(found, curves, metric, axis, levels if metric == "perplexity" else {})
         if drawn:
-            alone = metric in PER_TOKEN and found.why_not
-            yield (
-                drawn,
-                "Not comparable between these runs, see above: each curve says something of its own run." if alone else "",
-            )
+            yield drawn, _ALONE if metric in PER_TOKEN and found.why_not else ""
     if len(others) > _MOST_OTHERS:
         yield "", f"{len(others) - _MOST_OTHERS} more metrics were logged: {', '.join(others[_MOST_OTHERS:])[:300]}."
 

@@ -1,14 +1,14 @@
-"""The graphs of a report: each different one as a picture, marked where it differs from the first, and the difference in words."""
+"""The graphs of a report: each different one as a picture, marked where it differs from the first, and that in words."""
 
 from __future__ import annotations
 
-import html
 import json
 from collections.abc import Sequence
 
 from cortex.compare import GraphDifference
 from cortex.comparison import Comparison, Subject
 from cortex.graph import Graph, model_document
+from cortex.markup import quiet, safe, section
 from cortex.picture import picture_of
 
 _MOST = 12  # pictures
@@ -34,8 +34,8 @@ def graphs(found: Comparison) -> str:
     for members in list(kinds.values())[:_MOST]:
         parts.append(_one(members, differences.get(members[0].run.id), readable[0]))
     if len(kinds) > _MOST:
-        parts.append(f'<p class="quiet">{len(kinds) - _MOST} more graphs differ; their settings are in the table above.</p>')
-    return f"<section><h2>Graphs</h2>{''.join(parts)}</section>"
+        parts.append(quiet(f"{len(kinds) - _MOST} more graphs differ; their settings are in the table above."))
+    return section("Graphs", "".join(parts))
 
 
 def _one(members: Sequence[Subject], difference: GraphDifference | None, first: Subject) -> str:
@@ -44,9 +44,9 @@ def _one(members: Sequence[Subject], difference: GraphDifference | None, first: 
     names = ", ".join(member.name for member in members)
     drawn = picture_of(subject.graph, vocabulary, marks(difference) if difference else None)
     words = difference.in_words() if difference else []
-    said = "".join(f"<li>{html.escape(line)}</li>" for line in words)
-    against = f'<p class="quiet">Against {html.escape(first.name)}:</p><ul>{said}</ul>' if said else ""
-    return f'<h3>{html.escape(names)}</h3>{against}<div class="picture">{drawn}</div>'
+    said = "".join(f"<li>{safe(line)}</li>" for line in words)
+    against = f"{quiet(f'Against {first.name}:')}<ul>{said}</ul>" if said else ""
+    return f'<h3>{safe(names)}</h3>{against}<div class="picture">{drawn}</div>'
 
 
 def _model(graph: Graph) -> str:

@@ -8,7 +8,8 @@ STYLE = """
 @media (prefers-color-scheme: dark) { :root { --background:#161a23; --card:#1f2430; --text:#e5e8ef; --muted:#a3adbf;
   --line:#3a4252; --warn:#3d3320; --added:#4cc38a; --removed:#ff7b7b; --changed:#f0a34a; } }
 * { box-sizing: border-box; }
-body { margin:0; background:var(--background); color:var(--text); font:15px/1.5 "Source Sans 3","Segoe UI",system-ui,sans-serif; }
+body { margin:0; background:var(--background); color:var(--text);
+  font:15px/1.5 "Source Sans 3","Segoe UI",system-ui,sans-serif; }
 main { max-width:1360px; margin:0 auto; padding:24px 32px 48px; }
 h1 { font-size:1.5rem; margin:0 0 4px; overflow-wrap:anywhere; }
 h2 { font-size:1.15rem; margin:30px 0 8px; }
@@ -24,18 +25,19 @@ thead th { color:var(--muted); font-weight:600; white-space:nowrap; }
 thead th.name { white-space:normal; min-width:9em; overflow-wrap:anywhere; color:var(--text); }
 tbody th { font-weight:500; white-space:nowrap; }
 td.number, th.number { text-align:right; white-space:nowrap; }
-td.run { min-width:12em; max-width:24em; overflow-wrap:anywhere; }
-td.differs { background:color-mix(in srgb, var(--changed) 12%, transparent); }
+.run { min-width:13em; max-width:24em; overflow-wrap:anywhere; }
 .dot { display:inline-block; width:.7em; height:.7em; border-radius:50%; margin-right:.45em; }
 .best { font-weight:700; }
-.tag { display:inline-block; border:1px solid var(--line); border-radius:9px; padding:0 7px; margin-right:4px; font-size:.8rem; }
+.tag { display:inline-block; border:1px solid var(--line); border-radius:9px; padding:0 7px; margin-right:4px;
+  font-size:.8rem; }
 .charts { display:grid; grid-template-columns:repeat(auto-fill,minmax(min(100%,560px),1fr)); gap:14px; }
 figure, .picture { margin:0; background:var(--card); border:1px solid var(--line); border-radius:8px; padding:10px 12px;
   break-inside:avoid; }
 figcaption { color:var(--muted); font-size:.85rem; }
 .picture { overflow-x:auto; }
 .samples { display:grid; grid-template-columns:repeat(auto-fill,minmax(min(100%,340px),1fr)); gap:14px; }
-.samples > div { background:var(--card); border:1px solid var(--line); border-radius:8px; padding:8px 12px; break-inside:avoid; }
+.samples > div { background:var(--card); border:1px solid var(--line); border-radius:8px; padding:8px 12px;
+  break-inside:avoid; }
 pre { margin:6px 0; white-space:pre-wrap; overflow-wrap:anywhere; font:0.85rem/1.45 ui-monospace,Menlo,Consolas,monospace; }
 .prompt { color:var(--muted); }
 ul { margin:4px 0; padding-left:20px; }
@@ -54,7 +56,7 @@ tr { break-inside:avoid; }
   .wide table { font-size:9px; }
   tbody th { white-space:normal; overflow-wrap:anywhere; }
   th, td { padding:2px 5px; }
-  td.run { min-width:0; }
+  .run { min-width:0; }
   .charts { grid-template-columns:1fr 1fr; }
   .samples { grid-template-columns:1fr 1fr 1fr; }
   details::details-content { content-visibility:visible; display:block; block-size:auto; }

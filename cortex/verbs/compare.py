@@ -8,7 +8,7 @@ import math
 from typing import Any
 
 from cortex.comparison import FACTS, JUDGED, Comparison, Group, as_data, comparison
-from cortex.comparison_words import difference, fact, interval, judged, short, signed
+from cortex.comparison_words import difference, fact, interval, judged, short, signed, value_text
 from cortex.report import print_table
 from cortex.verbs.common import OK, UserError
 from cortex.verbs.metrics import named_runs
@@ -33,9 +33,9 @@ def compare(arguments: argparse.Namespace) -> int:
     chosen = found.settings(arguments.all)
     print(f"\n{'Settings' if arguments.all else 'Settings that differ'}{'' if chosen else ': none'}")
     if chosen:
-        print_table(["", *names], [[name, *(_said(value) for value in values)] for name, values in chosen.items()])
-    for subject, difference in found.graphs:
-        words = difference.in_words()
+        print_table(["", *names], [[name, *(value_text(value) for value in values)] for name, values in chosen.items()])
+    for subject, changes in found.graphs:
+        words = changes.in_words()
         print(f"\nGraph of {subject.name} against {found.readable[0].name}{'' if words else ': the same'}")
         for line in words:
             print(f"  {line}")
