@@ -126,8 +126,11 @@ class Sweep:
 
     def note(self, **facts: Any) -> None:
         """Add a line to trials.jsonl, which says what came of trials whose runs are deleted later."""
-        with open(self.path / "trials.jsonl", "a", encoding="utf-8") as file:
-            file.write(json_line({**facts, "time": time.time()}) + "\n")
+        with open(self.path / "trials.jsonl", "a+b") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - 1))
+            torn = size and file.read(1) != b"\n"  # by a kill; it is not to swallow this one
+            file.write((b"\n" if torn else b"") + json_line({**facts, "time": time.time()}).encode() + b"\n")
 
     def notes(self) -> dict[int, dict[str, Any]]:
         """What was noted of each trial, later lines over earlier ones; a torn line is passed over."""
@@ -228,6 +231,14 @@ def _mark(file: str, inode: int, changed: int) -> tuple[str, int] | None:
         return (mark["id"], mark["trial"]) if type(mark["trial"]) is int else None
     except (OSError, ValueError, RecursionError, AttributeError, TypeError, KeyError):
         return None
+
+
+def sweep_of(run: Run, record: Mapping[str, Any]) -> Sweep | None:
+    """The sweep that a run is a trial of, by its run.json; None for every other run. It may be gone."""
+    mark = record.get("sweep")
+    name = mark.get("id") if isinstance(mark, dict) else None
+    plain = isinstance(name, str) and Path(name).name == name and name not in ("", ".", "..")
+    return Sweep(run.path.parent / _FOLDER / name) if plain else None
 
 
 def values_of(run: Run) -> dict[str, Any] | None:
