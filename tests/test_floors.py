@@ -91,6 +91,7 @@ FLOORS: dict[int, tuple[str, ...]] = {
     7: (
         "cortex.judge",
         "cortex.index",
+        "cortex.filters",
         "cortex.deleting",
         "cortex.repeat",
         "cortex.comparison",
@@ -102,7 +103,14 @@ FLOORS: dict[int, tuple[str, ...]] = {
         "cortex.tpe",
         "cortex.sweep_check",
     ),
-    8: ("cortex.session", "cortex.sweep_driver", "cortex.report_graphs", "cortex.report_charts", "cortex.report_tables"),
+    8: (
+        "cortex.session",
+        "cortex.columns",
+        "cortex.sweep_driver",
+        "cortex.report_graphs",
+        "cortex.report_charts",
+        "cortex.report_tables",
+    ),
     9: ("cortex.worker", "cortex.report", "cortex.report_runs"),
     10: ("cortex.verbs.common", "cortex.report_html"),
     11: (

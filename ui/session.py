@@ -14,7 +14,6 @@ import streamlit as st
 from cortex import documents
 from cortex.graph import Graph, GraphError, from_document, to_document
 from cortex.places import Places, places
-from cortex.presets import tidy
 from ui.plain import plain
 
 # What the session holds; all of it plain data that can be rebuilt.
@@ -81,6 +80,8 @@ def graph() -> Graph | None:
 def open_graph(new: Graph) -> None:
     """Start editing a graph as a new document; nodes that have no place yet get one."""
     if any(node.id not in new.layout for node in new.nodes):
+        from cortex.presets import tidy  # loads torch, which a page that only lists runs does without
+
         new = tidy(new)
     _switch(documents.create(where().documents, new))
 
