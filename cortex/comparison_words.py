@@ -19,7 +19,7 @@ def signed(key: str, value: float | None) -> str:
     """A difference of such numbers, with its sign."""
     if value is None:
         return UNKNOWN
-    return f"{value:+,.1f}" if "perplexity" in key else f"{value:+.3f}"
+    return f"{value:+,.{1 if abs(value) >= 10 else 2}f}" if "perplexity" in key else f"{value:+.3f}"
 
 
 def interval(key: str, value: Interval) -> str:

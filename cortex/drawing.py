@@ -18,6 +18,7 @@ WIDTH, HEIGHT = 620, 330
 _LEFT, _RIGHT, _TOP, _BOTTOM = 62, 28, 34, 42
 # So many points are drawn of one line at least, and of all lines together at most.
 _FEWEST, _MOST = 150, 40_000
+_LABELLED = 4  # up to so many bold lines have their best value written at the point
 _LETTER = 6.3  # pixels of an average letter at the size of ticks and legend
 # A number keeps readable where it lies on lines.
 _HALO = "font-size:11.5px;paint-order:stroke;stroke:var(--card,#ffffff);stroke-width:3px;stroke-linejoin:round"
@@ -74,7 +75,8 @@ def chart(
     levels = {name: value for name, value in (levels or {}).items() if math.isfinite(value) and (value > 0 or not log_y)}
     if not drawn:
         return ""
-    legend = _legend([line for line, _, _ in drawn])
+    legend = _legend([(line, y) for line, _, y in drawn])
+    labelled = sum(line.bold for line, _, _ in drawn) <= _LABELLED
     height = HEIGHT + 18 * len(legend)
     right = WIDTH - _RIGHT - (_LEVEL_ROOM if levels else 0)
     across = _axis(np.concatenate([x for _, x, _ in drawn]), _LEFT, right, log_x)
@@ -93,7 +95,7 @@ def chart(
         parts.append(_curve(line, across.at(x), up.at(y), most))
     for line, x, y in drawn:
         if line.bold:
-            parts.append(_mark(line, across, up, x, y))
+            parts.append(_mark(line, across, up, x, y, labelled))
     for row, entries in enumerate(legend):
         parts += _legend_row(entries, HEIGHT + 6 + 18 * row)
     return (
@@ -193,27 +195,31 @@ def _path(x: np.ndarray, y: np.ndarray) -> str:
     return "L".join(f"{left:.1f},{top:.1f}" for left, top in zip(x.tolist(), y.tolist(), strict=True))
 
 
-def _mark(line: Line, across: Axis, up: Axis, x: np.ndarray, y: np.ndarray) -> str:
+def _mark(line: Line, across: Axis, up: Axis, x: np.ndarray, y: np.ndarray, labelled: bool) -> str:
     best = int(y.argmin())
     left, top = float(across.at(x[best])), float(up.at(y[best]))
     anchor = "end" if left > across.end - 60 else "middle"
     where = f"{line.name} best {line.best or number(y[best])} at {number(x[best])}".strip()
     ring = f"fill:none;stroke:{line.colour};stroke-width:2"
-    return f'<g><title>{html.escape(where)}</title><circle cx="{left:.1f}" cy="{top:.1f}" r="5" style="{ring}"/></g>' + _text(
-        left, top - 9, line.best or number(y[best]), "text", f"{_HALO};text-anchor:{anchor}"
-    )
+    circle = f'<g><title>{html.escape(where)}</title><circle cx="{left:.1f}" cy="{top:.1f}" r="5" style="{ring}"/></g>'
+    text = _text(left, top - 9, line.best or number(y[best]), "text", f"{_HALO};text-anchor:{anchor}")
+    return circle + (text if labelled else "")
 
 
-def _legend(lines: Sequence[Line]) -> list[list[tuple[float, Line, str]]]:
-    """Rows of (left, line, text) as wide as the chart; several lines of one name and colour are one entry."""
+def _legend(lines: Sequence[tuple[Line, np.ndarray]]) -> list[list[tuple[float, Line, str]]]:
+    """Rows of (left, line, text) as wide as the chart; lines of one name and colour are one entry. Where there are too many to
+    write their best values into the chart, these stand here."""
+    bold = {(line.name, line.colour): f" {line.best or number(float(y.min()))}" for line, y in lines if line.bold}
+    best = bold if len(bold) > _LABELLED else {}
     rows: list[list[tuple[float, Line, str]]] = []
     seen: set[tuple[str, str]] = set()
     left = 0.0
-    for line in lines:
-        if not line.name or (line.name, line.colour) in seen:
+    for line, _ in lines:
+        key = (line.name, line.colour)
+        if not line.name or key in seen:
             continue
-        seen.add((line.name, line.colour))
-        text = line.name if len(line.name) <= 60 else line.name[:59] + "…"
+        seen.add(key)
+        text = (line.name if len(line.name) <= 44 else line.name[:43] + "…") + best.get(key, "")
         width = 30 + _LETTER * len(text) + 12
         if not rows or left + width > WIDTH - _LEFT:
             rows.append([])

@@ -64,7 +64,8 @@ def charts(found: Comparison, curves: Sequence[Curve], axis: str, levels: Mappin
         levels: reference perplexities of the data that the runs share.
     """
     rows = [subject.row for subject in found.subjects if subject.row["best_loss"] is not None]
-    judged = ["loss", *(comparable.measures(rows) if rows else ["perplexity"])]
+    measures = comparable.measures(rows) if rows else ["perplexity"]
+    judged = [*(name for name in measures if name not in PER_TOKEN), *PER_TOKEN] if found.why_not else ["loss", *measures]
     others = list(dict.fromkeys(name for curve in curves for name in curve.columns.metrics() if name != "loss"))
     for metric in [*judged, *others[:_MOST_OTHERS]]:
         drawn = _chart(found, curves, metric, axis, levels if metric == "perplexity" else {})

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 
 from cortex.compare import GraphDifference
 from cortex.comparison import Comparison, Subject
+from cortex.comparison_words import short
 from cortex.graph import Graph, model_document
 from cortex.markup import quiet, safe, section
 from cortex.picture import picture_of
 
-_MOST = 12  # pictures
+_MOST, _NAMED = 12, 8  # pictures, names above one
 
 
 def marks(difference: GraphDifference, *, earlier: bool = False) -> dict[str, str]:
@@ -41,11 +42,12 @@ def graphs(found: Comparison) -> str:
 def _one(members: Sequence[Subject], difference: GraphDifference | None, first: Subject) -> str:
     subject = members[0]
     vocabulary = subject.row["vocabulary"] if isinstance(subject.row["vocabulary"], int) else None
-    names = ", ".join(member.name for member in members)
+    names = ", ".join(short(member.name) for member in members[:_NAMED])
+    names += f" and {len(members) - _NAMED} more" if len(members) > _NAMED else ""
     drawn = picture_of(subject.graph, vocabulary, marks(difference) if difference else None)
     words = difference.in_words() if difference else []
     said = "".join(f"<li>{safe(line)}</li>" for line in words)
-    against = f"{quiet(f'Against {first.name}:')}<ul>{said}</ul>" if said else ""
+    against = f"{quiet(f'Against {short(first.name)}:')}<ul>{said}</ul>" if said else ""
     return f'<h3>{safe(names)}</h3>{against}<div class="picture">{drawn}</div>'
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from cortex import __version__
 from cortex.comparison import Comparison, colour_places, comparison, levels
+from cortex.comparison_words import short
 from cortex.flops import FORMULA, IN_WORDS
 from cortex.markup import quiet, safe, section
 from cortex.report_charts import charts, curves_of
@@ -67,14 +68,14 @@ def report_html(runs: Sequence[Run], store: Path, *, axis: str = "step", made: d
 
 
 def _title(found: Comparison) -> str:
-    first = found.subjects[0].name if found.subjects else "No run"
+    first = short(found.subjects[0].name, 80) if found.subjects else "No run"
     more = len(found.subjects) - 1
     return f"{first} and {more} more {'run' if more == 1 else 'runs'}" if more > 0 else first
 
 
 def _head(found: Comparison, made: datetime) -> str:
     going = [subject.name for subject in found.subjects if subject.row["state"] in ACTIVE]
-    live = f" Still going on at that time: {', '.join(going)}." if going else ""
+    live = f" Still going on at that time: {', '.join(map(short, going))}." if going else ""
     when = f"{made:%Y-%m-%d %H:%M} {made:%Z}".strip()
     return f"<header><h1>{safe(_title(found))}</h1>{quiet(f'Made {when} by CortexNodus {__version__}.{live}')}</header>"
 

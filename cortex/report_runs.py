@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from cortex.comparison import Comparison, Subject
+from cortex.comparison_words import short
 from cortex.markup import quiet, row, safe, section, table
 from cortex.origin import moment_text, origin
 from cortex.repeat import repeat
@@ -25,7 +26,7 @@ def samples(found: Comparison, places: Mapping[str, int]) -> str:
         prompt = last["prompt"] if isinstance(last.get("prompt"), str) else ""
         step = f"step {last['step']:,}" if isinstance(last.get("step"), int) else ""
         prompts.setdefault(prompt, []).append(
-            f'<div>{dot(subject, places)}<b>{safe(subject.name)}</b> <span class="quiet">{step}</span>'
+            f'<div>{dot(subject, places)}<b>{safe(short(subject.name))}</b> <span class="quiet">{step}</span>'
             f'<pre><span class="prompt">{safe(prompt)}</span>{safe(last["text"][:_MOST_LETTERS])}</pre></div>'
         )
     parts = []
@@ -36,17 +37,18 @@ def samples(found: Comparison, places: Mapping[str, int]) -> str:
 
 
 def origins(found: Comparison) -> str:
-    """Of each run what it was made with, the command that repeats it, and what happened to it."""
+    """Of each run what it was made with, the command that repeats it, and what happened to it. Paths are given from the folder
+    that holds the runs: a report is read elsewhere."""
     return section("How each run came about", "".join(map(_origin, found.subjects)))
 
 
 def _origin(subject: Subject) -> str:
     events = subject.run.events()
-    again, facts = repeat(subject.run), origin(subject.run, events)
+    again, facts = repeat(subject.run, here=subject.run.path.parents[1]), origin(subject.run, events)
     said = quiet("; ".join(f"{name} {value}" for name, value in facts.items())) if facts else ""
     command = f"<pre>{safe(str(again))}</pre>" if again.words else ""
     moments = [
         row([moment_text(moment.time), safe(moment.what), safe(moment.text)]) for moment in timeline(subject.run, events)
     ]
     history = f"<details><summary>What happened to it</summary>{table([], moments)}</details>"
-    return f"<h3>{safe(subject.name)}</h3>{said}{command}{quiet(again.note)}{history}"
+    return f"<h3>{safe(short(subject.name, 80))}</h3>{said}{command}{quiet(again.note)}{history}"

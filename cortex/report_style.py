@@ -15,17 +15,18 @@ h1 { font-size:1.5rem; margin:0 0 4px; overflow-wrap:anywhere; }
 h2 { font-size:1.15rem; margin:30px 0 8px; }
 h3 { font-size:1rem; margin:18px 0 6px; overflow-wrap:anywhere; }
 p { margin:6px 0; max-width:100ch; }
-.quiet { color:var(--muted); font-size:.9rem; }
+.quiet { color:var(--muted); font-size:.88rem; }
 .warn { background:var(--warn); border-left:4px solid var(--changed); padding:8px 12px; border-radius:4px; max-width:none; }
 .wide { overflow-x:auto; background:var(--card); border:1px solid var(--line); border-radius:8px; }
 table { border-collapse:collapse; width:100%; font-size:.9rem; font-variant-numeric:tabular-nums; }
 th, td { text-align:left; padding:5px 10px; border-bottom:1px solid var(--line); vertical-align:top; }
 tr:last-child > * { border-bottom:0; }
-thead th { color:var(--muted); font-weight:600; white-space:nowrap; }
-thead th.name { white-space:normal; min-width:9em; overflow-wrap:anywhere; color:var(--text); }
+thead th { color:var(--muted); font-weight:600; vertical-align:bottom; line-height:1.25; }
+thead th.name { min-width:7em; overflow-wrap:anywhere; color:var(--text); }
 tbody th { font-weight:500; white-space:nowrap; }
-td.number, th.number { text-align:right; white-space:nowrap; }
-.run { min-width:13em; max-width:24em; overflow-wrap:anywhere; }
+td.number { white-space:nowrap; }
+td.number, th.number { text-align:right; }
+.run { min-width:12em; max-width:22em; overflow-wrap:anywhere; }
 .dot { display:inline-block; width:.7em; height:.7em; border-radius:50%; margin-right:.45em; }
 .best { font-weight:700; }
 .tag { display:inline-block; border:1px solid var(--line); border-radius:9px; padding:0 7px; margin-right:4px;

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cortex import labels
 from cortex.colours import PALETTE
 from cortex.comparison import FACTS, JUDGED, Comparison, Subject
-from cortex.comparison_words import difference, fact, interval, judged, signed, value_text
+from cortex.comparison_words import difference, fact, interval, judged, short, signed, value_text
 from cortex.markup import quiet, row, safe, section, table, warning
-from cortex.units import UNKNOWN
 
-_FIRST = "against the first"
-_TEXTS = ("source", "tokenizer")
+_APART = ("state", "source", "tokenizer", "vocabulary")  # in columns of their own
 
 
 def results(found: Comparison, places: Mapping[str, int]) -> str:
@@ -23,22 +21,26 @@ def results(found: Comparison, places: Mapping[str, int]) -> str:
         places: of each run in the palette.
     """
     used = [key for key in JUDGED if any(subject.row[key] is not None for subject in found.subjects)]
-    compared = [key for key in used if len(found.subjects) > 1 and key in found.honest]
-    facts = [key for key in FACTS if key != "state"]
-    heads = ["run", "state", *_with_differences(used, compared), *(FACTS[key] for key in facts)]
-    numbers = [False, False, *[True] * (len(used) + len(compared)), *(key not in _TEXTS for key in facts)]
+    facts = [key for key in FACTS if key not in _APART]
+    heads = ["run", "state", *(JUDGED[key] for key in used), *(FACTS[key] for key in facts), "data, tokens, vocabulary"]
+    numbers = [False, False, *[True] * (len(used) + len(facts)), False]
+    several = len(found.subjects) > 1
     rows = []
     for subject in found.subjects:
         cells = [_name(subject, places), safe(str(subject.row["state"]))]
         for key in used:
-            best = ' class="best"' if len(found.subjects) > 1 and found.best(key) is subject else ""
-            cells.append(f"<span{best}>{judged(key, subject.row[key])}</span>")
-            if key in compared:
-                cells.append(signed(key, found.difference(key, subject)))
+            best = ' class="best"' if several and found.best(key) is subject else ""
+            against = found.difference(key, subject)
+            small = "" if against is None else f'<div class="quiet">{signed(key, against)}</div>'
+            cells.append(f"<span{best}>{judged(key, subject.row[key])}</span>{small}")
         cells += [safe(fact(key, subject.row[key])) for key in facts]
+        tokens = ", ".join(fact(key, subject.row[key]) for key in ("tokenizer", "vocabulary"))
+        cells.append(f'{safe(fact("source", subject.row["source"]))}<div class="quiet">{safe(tokens)}</div>')
         rows.append(row(cells, numbers))
     said = warning(found.why_not) if found.why_not else ""
     said += "".join(warning(f"{one.name} is damaged: {one.problem}") for one in found.subjects if one.problem)
+    if several and found.honest:
+        said += quiet("Below a number: how far it lies above that of the first run. Bold: the best of them.")
     return section("Results", said + table(heads, rows, numbers))
 
 
@@ -53,21 +55,18 @@ def groups(found: Comparison) -> str:
     if not found.groups:
         return ""
     used = [key for key in JUDGED if any(group.means[key].mean is not None for group in found.groups)]
-    several = len(found.groups) > 1
     rows = []
-    for place, group in enumerate(found.groups):
-        cells = [f"<b>{safe(group.name)}</b>", str(len(group.members))]
+    for group in found.groups:
+        cells = [f"<b>{safe(short(group.name))}</b>", str(len(group.members))]
         for key in used:
-            cells.append(safe(interval(key, group.means[key])))
             against = group.against[key]
-            if several:
-                cells.append("" if not place else safe(difference(key, against)) if against else UNKNOWN)
+            small = f'<div class="quiet">{safe(difference(key, against))}</div>' if against else ""
+            cells.append(f"{safe(interval(key, group.means[key]))}{small}")
         rows.append(row(cells, [False, True]))
-    heads = ["group", "runs", *_with_differences(used, used if several else ())]
-    return section(
-        "Runs that differ in their seed alone",
-        quiet("Means with their 95 % confidence intervals.") + table(heads, rows, [False, True]),
-    )
+    said = "Means with their 95 % confidence intervals"
+    said += "; below them the difference to the first group, with its interval." if len(found.groups) > 1 else "."
+    heads = ["group", "runs", *(JUDGED[key] for key in used)]
+    return section("Runs that differ in their seed alone", quiet(said) + table(heads, rows, [False, True]))
 
 
 def settings(found: Comparison) -> str:
@@ -86,14 +85,7 @@ def settings(found: Comparison) -> str:
 
 def _settings(names: Sequence[str], chosen: Mapping[str, Sequence[Any]]) -> str:
     rows = [row([f"<b>{safe(name)}</b>", *(safe(value_text(value)) for value in values)]) for name, values in chosen.items()]
-    return table(["setting", *names], rows, names=True)
-
-
-def _with_differences(used: Iterable[str], compared: Sequence[str]) -> Iterator[str]:
-    for key in used:
-        yield JUDGED[key]
-        if key in compared:
-            yield _FIRST
+    return table(["setting", *map(short, names)], rows, names=True)
 
 
 def _name(subject: Subject, places: Mapping[str, int]) -> str:

@@ -34,9 +34,12 @@ def compare(arguments: argparse.Namespace) -> int:
     print(f"\n{'Settings' if arguments.all else 'Settings that differ'}{'' if chosen else ': none'}")
     if chosen:
         print_table(["", *names], [[name, *(value_text(value) for value in values)] for name, values in chosen.items()])
+    alike: dict[tuple[str, ...], list[str]] = {}
     for subject, changes in found.graphs:
-        words = changes.in_words()
-        print(f"\nGraph of {subject.name} against {found.readable[0].name}{'' if words else ': the same'}")
+        alike.setdefault(tuple(changes.in_words()), []).append(subject.name)
+    for words, whose in alike.items():
+        what = f"Graph{'' if len(whose) == 1 else 's'} of {', '.join(map(short, whose))}"
+        print(f"\n{what} against {short(found.readable[0].name)}{'' if words else ': the same'}")
         for line in words:
             print(f"  {line}")
     if found.groups:
