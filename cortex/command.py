@@ -12,9 +12,14 @@ from cortex.report import silence
 from cortex.runs import RunError
 from cortex.verbs import data, look, training
 from cortex.verbs.common import INTERRUPTED, OK, USER_ERROR, UserError
+from cortex.verbs.compare import compare
 from cortex.verbs.export import export
 from cortex.verbs.lr_range import lr_range
 from cortex.verbs.measure import measure
+from cortex.verbs.metrics import metrics
+from cortex.verbs.report import AXES as REPORT_AXES
+from cortex.verbs.report import report
+from cortex.verbs.sweep import add_options, sweep, sweeps
 
 
 class _Parser(argparse.ArgumentParser):
@@ -100,6 +105,11 @@ def _parser() -> _Parser:
     )
     added.add_argument("run", metavar="RUN", help="a run's name or directory")
     takes_now(added)
+    added = verb("sweep", sweep, "Try settings of a graph, run after run; resume or stop a sweep.", takes_runs=True)
+    takes_graph(added)
+    add_options(added, _positive, _between(0.01, 1e6))
+    added = verb("sweeps", sweeps, "List the sweeps, or the trials of one.", takes_runs=True)
+    added.add_argument("sweep", nargs="?", metavar="SWEEP", help="a sweep's id or name")
     added = verb("extend", training.extend, "Train further, in a new run, from where a run ended.", takes_runs=True)
     added.add_argument("run", metavar="RUN", help="a run's name or directory")
     added.add_argument("--epochs", type=_positive, metavar="N")
@@ -137,6 +147,18 @@ def _parser() -> _Parser:
         added = verb(name, run, help, json_lines=False, takes_runs=True)
         added.add_argument("run", metavar="RUN", help="a run's name or directory")
     verb("runs", look.runs, "List the runs.", takes_runs=True)
+    added = verb("compare", compare, "What differs between runs: settings, graphs, results.", takes_runs=True)
+    added.add_argument("run", nargs="+", metavar="RUN", help="the first run is what the others are measured against")
+    added.add_argument("--all", action="store_true", help="every setting, not only those that differ")
+    added = verb("report", report, "One HTML file about runs: charts, comparison, graphs, samples.", takes_runs=True)
+    added.add_argument("run", nargs="+", metavar="RUN", help="a run's name or directory")
+    added.add_argument("-o", "--output", required=True, metavar="FILE.html", help="where to write it")
+    added.add_argument("--axis", choices=REPORT_AXES, default="step", help="what the charts are drawn over (default: step)")
+    added = verb("metrics", metrics, "The points of runs as a table, or for TensorBoard or Trackio.", takes_runs=True)
+    added.add_argument("run", nargs="+", metavar="RUN", help="a run's name or directory")
+    added.add_argument("-o", "--output", metavar="FILE", help="FILE.csv or FILE.parquet (default: CSV on standard output)")
+    added.add_argument("--tensorboard", metavar="DIR", help="event files, a folder a run; needs the package tensorboard")
+    added.add_argument("--trackio", metavar="PROJECT", help="into this project of Trackio; needs the package trackio")
     added = verb("evaluate", look.evaluate, "Loss and perplexity of a run's weights over a whole split.", takes_runs=True)
     added.add_argument("run", metavar="RUN", help="a run's name or directory")
     added.add_argument("--split", choices=("validation", "test"), default="validation")

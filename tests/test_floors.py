@@ -14,27 +14,30 @@ PROJECT = Path(__file__).parents[1]
 # A module may import what stands on a lower floor, never its own floor or a higher one.
 FLOORS: dict[int, tuple[str, ...]] = {
     0: (
-        "cortex", "cortex.codes", "cortex.config", "cortex.corpus", "cortex.evaluate", "cortex.gather",
-        "cortex.generate", "cortex.graph", "cortex.kinds", "cortex.machine", "cortex.metrics", "cortex.muon",
-        "cortex.padding", "cortex.params", "cortex.places", "cortex.shapes", "cortex.units", "cortex.verbs",
+        "cortex", "cortex.codes", "cortex.colours", "cortex.comparable", "cortex.config", "cortex.corpus",
+        "cortex.evaluate", "cortex.gather", "cortex.generate", "cortex.graph", "cortex.kinds", "cortex.machine",
+        "cortex.markup", "cortex.measured", "cortex.metrics", "cortex.muon", "cortex.padding", "cortex.params",
+        "cortex.places", "cortex.report_style", "cortex.shapes", "cortex.spread", "cortex.units", "cortex.verbs",
     ),
     1: (
-        "cortex.blocks", "cortex.device", "cortex.files", "cortex.history", "cortex.hub", "cortex.kept",
-        "cortex.optimize", "cortex.registry", "cortex.report", "cortex.runs", "cortex.saves", "cortex.steps",
-        "cortex.tokenizer",
+        "cortex.blocks", "cortex.comparison_words", "cortex.curves", "cortex.device", "cortex.files", "cortex.history",
+        "cortex.hub", "cortex.kept", "cortex.labels", "cortex.lines", "cortex.optimize", "cortex.registry",
+        "cortex.report", "cortex.saves", "cortex.steps", "cortex.tokenizer",
     ),
     2: (
-        "cortex.asked", "cortex.bypass", "cortex.documents", "cortex.encode", "cortex.hub_data", "cortex.kinds.common",
-        "cortex.kinds.merge", "cortex.losses", "cortex.ports", "cortex.preview", "cortex.queue", "cortex.rework",
-        "cortex.source_params", "cortex.status", "cortex.store", "cortex.targets", "cortex.train",
+        "cortex.bypass", "cortex.documents", "cortex.drawing", "cortex.encode", "cortex.hub_data",
+        "cortex.kinds.common", "cortex.kinds.merge", "cortex.losses", "cortex.ports", "cortex.preview", "cortex.rework",
+        "cortex.runs", "cortex.source_params", "cortex.store", "cortex.targets", "cortex.train",
     ),
     3: (
-        "cortex.checks", "cortex.kinds.attention", "cortex.kinds.basic", "cortex.kinds.embedding",
-        "cortex.kinds.sequence", "cortex.ranks", "cortex.references", "cortex.sources", "cortex.sources_hub",
-        "cortex.standalone", "cortex.words",
+        "cortex.asked", "cortex.checks", "cortex.deleting", "cortex.filters", "cortex.kinds.attention",
+        "cortex.kinds.basic", "cortex.kinds.embedding", "cortex.kinds.sequence", "cortex.origin", "cortex.queue",
+        "cortex.ranks", "cortex.references", "cortex.sources", "cortex.sources_hub", "cortex.standalone",
+        "cortex.status", "cortex.sweep", "cortex.tables", "cortex.timeline", "cortex.words",
     ),
     4: (
-        "cortex.data", "cortex.kinds.gpt", "cortex.kinds.transformer", "cortex.resolve",
+        "cortex.data", "cortex.hopeless", "cortex.kinds.gpt", "cortex.kinds.transformer", "cortex.resolve",
+        "cortex.run_columns",
     ),
     5: (
         "cortex.layers", "cortex.model", "cortex.statistics",
@@ -43,23 +46,26 @@ FLOORS: dict[int, tuple[str, ...]] = {
         "cortex.builder", "cortex.presets",
     ),
     7: (
-        "cortex.advice", "cortex.checkpoints", "cortex.describe", "cortex.edit", "cortex.lr_range", "cortex.model_text",
-        "cortex.recipes", "cortex.repair",
+        "cortex.advice", "cortex.checkpoints", "cortex.compare", "cortex.describe", "cortex.edit", "cortex.flops",
+        "cortex.lr_range", "cortex.model_text", "cortex.picture", "cortex.recipes", "cortex.repair",
     ),
     8: (
-        "cortex.export", "cortex.judge", "cortex.launch", "cortex.verbs.common",
+        "cortex.comparison", "cortex.export", "cortex.index", "cortex.judge", "cortex.launch", "cortex.loggers",
+        "cortex.space", "cortex.verbs.common",
     ),
     9: (
-        "cortex.prove", "cortex.session", "cortex.verbs.data", "cortex.verbs.look", "cortex.verbs.measure",
+        "cortex.prove", "cortex.repeat", "cortex.report_charts", "cortex.report_graphs", "cortex.report_tables",
+        "cortex.session", "cortex.sweep_check", "cortex.tpe", "cortex.verbs.data", "cortex.verbs.look",
+        "cortex.verbs.measure", "cortex.verbs.metrics",
     ),
     10: (
-        "cortex.verbs.export", "cortex.worker",
+        "cortex.report_runs", "cortex.sweep_driver", "cortex.verbs.compare", "cortex.verbs.export", "cortex.worker",
     ),
     11: (
-        "cortex.verbs.training",
+        "cortex.report_html", "cortex.verbs.sweep", "cortex.verbs.training",
     ),
     12: (
-        "cortex.verbs.lr_range",
+        "cortex.verbs.lr_range", "cortex.verbs.report",
     ),
     13: (
         "cortex.command",
@@ -81,6 +87,7 @@ ALONE = (
 SCREEN = {"streamlit", "streamlit_flow", "plotly"}
 NO_TORCH = (
     "cortex.params", "cortex.graph", "cortex.places", "cortex.units", "cortex.registry", "cortex.runs", "cortex.status",
+    "cortex.labels",
 )  # fmt: skip
 
 FLOOR_OF = {module: floor for floor, modules in FLOORS.items() for module in modules}

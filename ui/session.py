@@ -15,7 +15,6 @@ from cortex import documents
 from cortex.graph import Graph, GraphError, Node, from_document, to_document
 from cortex.history import History
 from cortex.places import Places, places
-from cortex.presets import tidy
 from cortex.rework import EditError
 from ui.plain import plain
 
@@ -85,6 +84,8 @@ def graph() -> Graph | None:
 def open_graph(new: Graph) -> None:
     """Start editing a graph as a new document; nodes that have no place yet get one."""
     if any(node.id not in new.layout for node in new.nodes):
+        from cortex.presets import tidy  # loads torch, which a page that only lists runs does without
+
         new = tidy(new)
     _switch(documents.create(where().documents, new))
 
