@@ -65,7 +65,7 @@ def _bar(planned: Plan, prepared: Prepared | None) -> None:
         one, two, three = st.columns(3)
         one.button("Tidy", on_click=lambda: session.edit(tidy), width="stretch", help="Lay the nodes out in reading order.")
         with two.popover("Save", width="stretch"):
-            saving(graph)
+            saving(graph, planned.vocabulary)
         three.button("New", on_click=session.close, width="stretch", help="Back to the presets. This graph stays on disk.")
     with train:
         ready = not planned.issues and prepared is not None

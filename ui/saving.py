@@ -6,10 +6,11 @@ import streamlit as st
 
 from cortex import saves
 from cortex.graph import Graph, to_json
+from cortex.picture import picture_of
 from ui import session
 
 
-def saving(graph: Graph) -> None:
+def saving(graph: Graph, vocabulary: int | None) -> None:
     """What the Save button opens. The document itself is on disk at every change."""
     st.caption("Every change is kept on disk already. A copy under a name stays as the graph is now.")
     name = st.text_input("Name of the copy", graph.name, max_chars=80, key="save.name")
@@ -21,6 +22,10 @@ def saving(graph: Graph) -> None:
     st.download_button(
         "Download the document", to_json(graph), f"{graph.name}.json", "application/json", width="stretch", on_click="ignore",
         help="The graph with its training settings as JSON; the same file works on the command line.",
+    )  # fmt: skip
+    st.download_button(
+        "Download a picture (SVG)", lambda: picture_of(graph, vocabulary), f"{graph.name}.svg", "image/svg+xml",
+        width="stretch", on_click="ignore", help="The cards and edges as they lie on the canvas, for a paper or a page.",
     )  # fmt: skip
 
 
