@@ -13,7 +13,7 @@ PROJECT = Path(__file__).parents[1]
 
 # A module may import what stands on a lower floor, never its own floor or a higher one.
 FLOORS: dict[int, tuple[str, ...]] = {
-    0: ("cortex", "cortex.kinds", "cortex.verbs", "cortex.corpus", "cortex.codes"),
+    0: ("cortex", "cortex.elements", "cortex.kinds", "cortex.verbs", "cortex.corpus", "cortex.codes"),
     1: (
         "cortex.params",
         "cortex.graph",
@@ -44,6 +44,7 @@ FLOORS: dict[int, tuple[str, ...]] = {
     3: (
         "cortex.kinds.common",
         "cortex.kinds.merge",
+        "cortex.kinds.subgraph",
         "cortex.ports",
         "cortex.train",
         "cortex.evaluate",
@@ -70,10 +71,19 @@ FLOORS: dict[int, tuple[str, ...]] = {
         "cortex.runs",
         "cortex.documents",
         "cortex.resolve",
+        "cortex.expand",
         "cortex.kinds.gpt",
         "cortex.kinds.transformer",
     ),
-    6: ("cortex.layers", "cortex.statistics", "cortex.status", "cortex.asked", "cortex.queue", "cortex.model"),
+    6: (
+        "cortex.layers",
+        "cortex.templates",
+        "cortex.statistics",
+        "cortex.status",
+        "cortex.asked",
+        "cortex.queue",
+        "cortex.model",
+    ),
     7: ("cortex.builder", "cortex.presets"),
     8: ("cortex.checkpoints", "cortex.edit", "cortex.describe", "cortex.model_text", "cortex.recipes"),
     9: ("cortex.export",),
