@@ -23,6 +23,8 @@ class Blocks:
         tokens: (1 + N,) ids of any integer type; the first only precedes the text. The N // seq_len whole blocks are read.
     """
 
+    task = "Text"
+
     def __init__(self, tokens: np.ndarray, seq_len: int, batch_size: int, seed: int) -> None:
         self.tokens, self.seq_len, self.batch_size, self.seed = tokens, seq_len, batch_size, seed
         self.blocks = (len(tokens) - 1) // seq_len
@@ -43,3 +45,11 @@ class Blocks:
         if self._order[0] != epoch:
             self._order = epoch, np.random.default_rng((self.seed, epoch)).permutation(self.blocks)
         return self._order[1]
+
+
+def real_tokens(batch: Batch) -> int:
+    """Tokens that a model reads of a batch, padding not counted."""
+    read = int(batch["lengths"].sum()) if "lengths" in batch else batch["inputs"].numel()
+    if "source" in batch:
+        read += int(batch["source_lengths"].sum()) if "source_lengths" in batch else batch["source"].numel()
+    return read

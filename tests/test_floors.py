@@ -14,7 +14,8 @@ PROJECT = Path(__file__).parents[1]
 # A module may import what stands on a lower floor, never its own floor or a higher one.
 FLOORS: dict[int, tuple[str, ...]] = {
     0: ("cortex", "cortex.verbs", "cortex.corpus", "cortex.codes"),
-    1: (
+    1: ("cortex.columns",),
+    2: (
         "cortex.params",
         "cortex.graph",
         "cortex.places",
@@ -27,8 +28,9 @@ FLOORS: dict[int, tuple[str, ...]] = {
         "cortex.tokenizer",
         "cortex.files",
         "cortex.hub",
+        "cortex.rows",
     ),
-    2: (
+    3: (
         "cortex.registry",
         "cortex.kept",
         "cortex.encode",
@@ -39,7 +41,9 @@ FLOORS: dict[int, tuple[str, ...]] = {
         "cortex.device",
         "cortex.optimize",
     ),
-    3: (
+    4: ("cortex.encode_rows", "cortex.examples", "cortex.masking"),
+    5: (
+        "cortex.row_store",
         "cortex.train",
         "cortex.evaluate",
         "cortex.generate",
@@ -49,8 +53,8 @@ FLOORS: dict[int, tuple[str, ...]] = {
         "cortex.losses",
         "cortex.checks",
     ),
-    4: ("cortex.builder", "cortex.data", "cortex.presets", "cortex.ranks", "cortex.standalone"),
-    5: (
+    6: ("cortex.builder", "cortex.data", "cortex.presets", "cortex.ranks", "cortex.standalone"),
+    7: (
         "cortex.references",
         "cortex.words",
         "cortex.preview",
@@ -61,17 +65,17 @@ FLOORS: dict[int, tuple[str, ...]] = {
         "cortex.model_text",
         "cortex.recipes",
     ),
-    6: ("cortex.statistics", "cortex.checkpoints", "cortex.status", "cortex.asked", "cortex.queue", "cortex.export"),
-    7: ("cortex.judge", "cortex.launch", "cortex.prove", "cortex.lr_range"),
-    8: ("cortex.session",),
-    9: ("cortex.worker", "cortex.report"),
-    10: ("cortex.verbs.common",),
-    11: ("cortex.verbs.measure", "cortex.verbs.data", "cortex.verbs.look", "cortex.verbs.training", "cortex.verbs.export"),
-    12: ("cortex.verbs.lr_range",),
-    13: ("cortex.command",),
-    14: ("cortex.__main__",),
-    15: ("ui",),
-    16: ("pages", "streamlit_app"),
+    8: ("cortex.statistics", "cortex.checkpoints", "cortex.status", "cortex.asked", "cortex.queue", "cortex.export"),
+    9: ("cortex.judge", "cortex.launch", "cortex.prove", "cortex.lr_range"),
+    10: ("cortex.session",),
+    11: ("cortex.worker", "cortex.report"),
+    12: ("cortex.verbs.common",),
+    13: ("cortex.verbs.measure", "cortex.verbs.data", "cortex.verbs.look", "cortex.verbs.training", "cortex.verbs.export"),
+    14: ("cortex.verbs.lr_range",),
+    15: ("cortex.command",),
+    16: ("cortex.__main__",),
+    17: ("ui",),
+    18: ("pages", "streamlit_app"),
 }
 # On these two floors a module may import its neighbours.
 SHARED = ("ui", "pages")
@@ -80,7 +84,8 @@ ALONE = (
     "cortex.corpus", "cortex.tokenizer", "cortex.config", "cortex.blocks", "cortex.device", "cortex.muon",
     "cortex.optimize", "cortex.train",
     "cortex.evaluate", "cortex.generate", "cortex.encode", "cortex.places", "cortex.standalone", "cortex.codes",
-    "cortex.files", "cortex.hub", "cortex.hub_data",
+    "cortex.files", "cortex.hub", "cortex.hub_data", "cortex.columns",
+    "cortex.rows", "cortex.encode_rows", "cortex.examples", "cortex.masking",
 )  # fmt: skip
 SCREEN = {"streamlit", "streamlit_flow", "plotly"}
 NO_TORCH = ("cortex.params", "cortex.graph", "cortex.places", "cortex.units", "cortex.registry", "cortex.runs", "cortex.status")
