@@ -21,7 +21,7 @@ IGNORED = -100
 @register(
     role="loss",
     family="loss",
-    shape="B T V ->",
+    shape="… V ->",
     params={
         "kind": Choice(
             default="CrossEntropy",

@@ -152,7 +152,7 @@ def _conll(path: str, word_column: int, tag_column: int | None) -> Iterator[Row]
     tags: list[str] = []
     width, first = 0, 0
     for number, line in enumerate(text_lines(path), 1):
-        fields = [field.strip() for field in line.rstrip("\r\n").split("\t")] if "\t" in line else line.split()
+        fields = [cell.strip() for cell in line.rstrip("\r\n").split("\t")] if "\t" in line else line.split()
         if not any(fields) or fields[0] == _DOCUMENT:
             if words:
                 yield Row(f"{path} line {first:,}", words=tuple(words), tags=tuple(tags))

@@ -145,6 +145,7 @@ def _names_its_files(values: Mapping[str, Any], sizes: Mapping[str, int]) -> Ite
         **text_params(pre_tokenizer="whitespace", min_frequency=2),
     },
     check=_names_its_files,
+    task=lambda values: values["type"],
 )
 class CustomData(TextSource):
     """Data of your own: running text, labelled texts, tagged sentences, or pairs of texts. No row stands in two splits."""

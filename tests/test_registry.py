@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 import cortex.builder  # noqa: F401  fills the registry
 from cortex.params import AUTO, FROM_VOCABULARY, Bool, Choice, Float, Int, Text
-from cortex.registry import KINDS, Kind, divides, register
+from cortex.registry import ANY, KINDS, Kind, divides, register
 
 B, T, C, V = 2, 6, 8, 11
 MODULES = [name for name, kind in KINDS.items() if kind.role in ("module", "merge")]
@@ -39,13 +39,21 @@ def small_values(kind: Kind) -> dict[str, Any]:
 
 
 def sizes(kind: Kind, values: Mapping[str, Any]) -> dict[str, int]:
-    return {"B": B, "T": T, "S": T, "V": V, **{name: value for name, value in values.items() if type(value) is int}}
+    return {"B": B, "T": T, "S": T, "C": C, "V": V, **{name: value for name, value in values.items() if type(value) is int}}
 
 
 def inputs_for(kind: Kind, values: Mapping[str, Any]) -> list[Tensor]:
     """One input a port: token ids where the rule says B T, floats elsewhere."""
-    shapes = [[sizes(kind, values)[dim] for dim in dims] for dims in kind.inputs.values()]
-    return [torch.randint(V, shape) if len(shape) == 2 else torch.randn(shape) for shape in shapes]
+    found = []
+    for dims in kind.inputs.values():
+        shape = [sizes(kind, values)[dim] for dim in spelt(dims)]
+        found.append(torch.randint(V, shape) if dims[-1] == "T" else torch.randn(shape))
+    return found
+
+
+def spelt(dims: tuple[str, ...]) -> tuple[str, ...]:
+    """The dimensions of a rule, B and T in the place of any leading ones."""
+    return ("B", "T", *dims[1:]) if dims[:1] == (ANY,) else dims
 
 
 def make(kind: Kind) -> tuple[nn.Module, list[Tensor]]:
@@ -71,7 +79,7 @@ def test_every_kind_and_every_setting_explains_itself(name: str) -> None:
 def test_the_declared_shape_is_what_torch_gives(name: str) -> None:
     kind = KINDS[name]
     module, inputs = make(kind)
-    declared = tuple(sizes(kind, small_values(kind))[dim] for dim in kind.output or ())
+    declared = tuple(sizes(kind, small_values(kind))[dim] for dim in spelt(kind.output or ()))
     assert module(*inputs).shape == declared
 
 
