@@ -43,9 +43,10 @@ FLOORS: dict[float, tuple[str, ...]] = {
         "cortex.device",
         "cortex.optimize",
     ),
-    2.5: ("cortex.encode_rows", "cortex.examples", "cortex.masking"),
+    2.5: ("cortex.encode_rows", "cortex.examples", "cortex.masking", "cortex.scores"),
     3: (
         "cortex.row_store",
+        "cortex.feed",
         "cortex.ports",
         "cortex.train",
         "cortex.evaluate",
@@ -81,7 +82,7 @@ ALONE = (
     "cortex.optimize", "cortex.train",
     "cortex.evaluate", "cortex.generate", "cortex.encode", "cortex.places", "cortex.standalone", "cortex.codes",
     "cortex.files", "cortex.hub", "cortex.hub_data", "cortex.columns", "cortex.rows", "cortex.encode_rows", "cortex.examples",
-    "cortex.masking", "cortex.padding",
+    "cortex.masking", "cortex.padding", "cortex.scores", "cortex.feed",
 )  # fmt: skip
 SCREEN = {"streamlit", "streamlit_flow", "plotly"}
 NO_TORCH = ("cortex.params", "cortex.graph", "cortex.places", "cortex.units", "cortex.registry", "cortex.runs", "cortex.status")
