@@ -152,6 +152,11 @@ class Text(Param):
         return f"a text of at most {self.max_length:,} characters"
 
 
+@dataclass(frozen=True, kw_only=True)
+class NodeName(Text):
+    """The id of another node of the graph."""
+
+
 def params_of(config: type) -> dict[str, Param]:
     """The settings of a dataclass whose fields carry `help` and, but for texts, `low`, `high` or `options`.
 

@@ -12,7 +12,7 @@ from cortex.params import AUTO, FROM_INPUT, FROM_VOCABULARY, Param
 from cortex.shapes import Shape
 
 ROLES = ("source", "module", "merge", "subgraph", "loss")
-FAMILIES = ("source", "embedding", "attention", "norm", "activation", "linear", "sequence", "merge", "subgraph", "loss")
+FAMILIES = ("source", "embedding", "attention", "linear", "norm", "activation", "sequence", "merge", "subgraph", "loss")
 # The first of a rule's dimensions where it holds for any number of them: `… C` is (B, C) as well as (B, T, C).
 ANY = "…"
 LETTERS = ("B", "T", "S", "C", "V")
@@ -113,8 +113,8 @@ KINDS: dict[str, Kind] = {}
 
 
 def ordered(kinds: Mapping[str, Kind] = KINDS) -> list[Kind]:
-    """The kinds as a person looks for them: sources first, losses last, else in the order of their declaration."""
-    return sorted(kinds.values(), key=lambda kind: ROLES.index(kind.role))
+    """The kinds as a person looks for them: sources first, losses last, those of a family together."""
+    return sorted(kinds.values(), key=lambda kind: (ROLES.index(kind.role), FAMILIES.index(kind.family)))
 
 
 def register(
