@@ -15,9 +15,9 @@ from typing import Any
 @dataclass(frozen=True)
 class Places:
     """`runs`: a folder a run; `store`: prepared data sets; `documents`: graphs being edited; `uploads`: users' texts;
-    `jobs`: what a page has computed in a process of its own; `saves`: graphs kept under a name; `readable`: the folders
-    whose files the app, and a document that it imports, may name: the uploads, and what CORTEXNODUS_DATA lists. The command
-    line reads any path."""
+    `jobs`: what a page has computed in a process of its own; `saves`: graphs kept under a name; `templates`: groups
+    of nodes for any graph; `readable`: the folders whose files the app, and a document that it imports, may name: the
+    uploads, and what CORTEXNODUS_DATA lists. The command line reads any path."""
 
     runs: Path
     store: Path
@@ -25,6 +25,7 @@ class Places:
     uploads: Path
     jobs: Path
     saves: Path
+    templates: Path
     readable: tuple[Path, ...]
 
 
@@ -44,6 +45,7 @@ def places(environment: Mapping[str, str] = os.environ, runs: str | None = None)
         uploads=uploads,
         jobs=work / "jobs",
         saves=work / "saves",
+        templates=work / "templates",
         readable=(uploads, *named),
     )
 

@@ -10,15 +10,15 @@ import difflib
 import itertools
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cortex.builder import TRAINING, Plan, plan
 from cortex.checks import Issue
 from cortex.graph import Edge, Graph, Node
-from cortex.params import AUTO, Bool, Choice, Int, Param, Text, complete
+from cortex.params import AUTO, Bool, Choice, Int, NodeName, Param, Text, complete
 from cortex.ports import ports_of
 from cortex.registry import KINDS
-from cortex.rework import REFERENCES, EditError, insert_on_edge, rename_node
+from cortex.rework import EditError, insert_on_edge, rename_node
 from cortex.steps import step_name
 
 # A whole number is tried this far up and down from the one that does not fit.
@@ -76,7 +76,7 @@ def _training(graph: Graph, name: str) -> Iterator[tuple[str, Graph]]:
     if name in TRAINING:
         for value in _values(TRAINING[name], graph.training.get(name)):
             yield "", graph.with_training(name, value)
-    yield f"Remove {name}", Graph(graph.name, graph.nodes, graph.edges, without, graph.layout)
+    yield f"Remove {name}", replace(graph, training=without)
 
 
 def _ends(graph: Graph) -> Iterator[tuple[str, Graph]]:
@@ -103,7 +103,7 @@ def _identity(planned: Plan, node: Node, issue: Issue) -> Iterator[tuple[str, Gr
     if issue.field == "kind":
         lower = {name.lower(): name for name in KINDS}
         for near in difflib.get_close_matches(node.kind.lower(), lower, 3, 0.5):
-            yield f"Make it {lower[near]}", _with_node(graph, Node(node.id, lower[near], node.params, node.note))
+            yield f"Make it {lower[near]}", _with_node(graph, replace(node, kind=lower[near]))
     if issue.field == "bypass":
         yield "Switch its bypass off", graph.with_bypass(node.id, False)
 
@@ -137,7 +137,7 @@ def _settings(planned: Plan, node: Node, issue: Issue) -> Iterator[tuple[str, Gr
         yield f"Remove {name} of {node.id}", graph.without_param(node.id, name)
     if name in kind.params:
         found = node.params.get(name, kind.params[name].default)
-        if name in REFERENCES:
+        if isinstance(kind.params[name], NodeName):
             for other in graph.of_kind("Embedding"):
                 yield "", graph.with_param(node.id, name, other.id)
         for value in (*_values(kind.params[name], found), *_fitting(planned, node, name)):
@@ -269,8 +269,7 @@ def _pruned(graph: Graph, node_id: str) -> Graph:
 
 
 def _with_node(graph: Graph, node: Node) -> Graph:
-    nodes = tuple(node if other.id == node.id else other for other in graph.nodes)
-    return Graph(graph.name, nodes, graph.edges, graph.training, graph.layout)
+    return replace(graph, nodes=tuple(node if other.id == node.id else other for other in graph.nodes))
 
 
 def _placed(graph: Graph, node: Node, beside: str | None, offset: float = 0.0) -> Graph:

@@ -11,10 +11,9 @@ from dataclasses import replace
 from typing import Any
 
 from cortex.graph import Edge, Graph, Node
+from cortex.params import NodeName
 from cortex.registry import KINDS
 
-# Settings whose value is the id of another node.
-REFERENCES = ("tie_to",)
 _BESIDE = 40.0  # pixels between a node and its copy, until the graph is tidied
 
 
@@ -30,7 +29,9 @@ def rename_node(graph: Graph, old: str, new: str) -> Graph:
         raise EditError(f"{old}: there is a node {new} already, expected a name of its own")
 
     def renamed(node: Node) -> Node:
-        params = {key: new if key in REFERENCES and value == old else value for key, value in node.params.items()}
+        known = KINDS[node.kind].params if node.kind in KINDS else {}
+        names = {key for key, value in node.params.items() if value == old and isinstance(known.get(key), NodeName)}
+        params = {key: new if key in names else value for key, value in node.params.items()}
         return replace(node, id=new if node.id == old else node.id, params=params)
 
     edges = [replace(edge, source=_swap(edge.source, old, new), target=_swap(edge.target, old, new)) for edge in graph.edges]

@@ -15,39 +15,42 @@ PROJECT = Path(__file__).parents[1]
 FLOORS: dict[int, tuple[str, ...]] = {
     0: (
         "cortex", "cortex.codes", "cortex.colours", "cortex.comparable", "cortex.config", "cortex.corpus",
-        "cortex.evaluate", "cortex.gather", "cortex.generate", "cortex.graph", "cortex.kinds", "cortex.machine",
-        "cortex.markup", "cortex.measured", "cortex.metrics", "cortex.muon", "cortex.padding", "cortex.params",
-        "cortex.places", "cortex.report_style", "cortex.shapes", "cortex.spread", "cortex.units", "cortex.verbs",
+        "cortex.elements", "cortex.gather", "cortex.generate", "cortex.kinds", "cortex.machine", "cortex.markup",
+        "cortex.measured", "cortex.metrics", "cortex.muon", "cortex.padding", "cortex.params", "cortex.places",
+        "cortex.report_style", "cortex.scores", "cortex.shapes", "cortex.spread", "cortex.units", "cortex.verbs",
     ),
     1: (
-        "cortex.blocks", "cortex.comparison_words", "cortex.curves", "cortex.device", "cortex.files", "cortex.history",
+        "cortex.blocks", "cortex.columns", "cortex.comparison_words", "cortex.curves", "cortex.device", "cortex.graph",
         "cortex.hub", "cortex.kept", "cortex.labels", "cortex.lines", "cortex.optimize", "cortex.registry",
-        "cortex.report", "cortex.saves", "cortex.steps", "cortex.tokenizer",
+        "cortex.tokenizer",
     ),
     2: (
-        "cortex.bypass", "cortex.documents", "cortex.drawing", "cortex.encode", "cortex.hub_data",
-        "cortex.kinds.common", "cortex.kinds.merge", "cortex.losses", "cortex.ports", "cortex.preview", "cortex.rework",
-        "cortex.runs", "cortex.source_params", "cortex.store", "cortex.targets", "cortex.train",
+        "cortex.bypass", "cortex.drawing", "cortex.evaluate", "cortex.files", "cortex.history", "cortex.hub_data",
+        "cortex.kinds.common", "cortex.kinds.merge", "cortex.kinds.subgraph", "cortex.losses", "cortex.masking",
+        "cortex.ports", "cortex.preview", "cortex.rework", "cortex.rows", "cortex.runs", "cortex.saves",
+        "cortex.source_params", "cortex.steps", "cortex.targets",
     ),
     3: (
-        "cortex.asked", "cortex.checks", "cortex.deleting", "cortex.filters", "cortex.kinds.attention",
-        "cortex.kinds.basic", "cortex.kinds.embedding", "cortex.kinds.sequence", "cortex.origin", "cortex.queue",
-        "cortex.ranks", "cortex.references", "cortex.sources", "cortex.sources_hub", "cortex.standalone",
-        "cortex.status", "cortex.sweep", "cortex.tables", "cortex.timeline", "cortex.words",
+        "cortex.asked", "cortex.checks", "cortex.deleting", "cortex.documents", "cortex.encode", "cortex.examples",
+        "cortex.filters", "cortex.kinds.attention", "cortex.kinds.basic", "cortex.kinds.embedding",
+        "cortex.kinds.sequence", "cortex.origin", "cortex.queue", "cortex.report", "cortex.status", "cortex.store",
+        "cortex.sweep", "cortex.tables", "cortex.timeline", "cortex.train",
     ),
     4: (
-        "cortex.data", "cortex.hopeless", "cortex.kinds.gpt", "cortex.kinds.transformer", "cortex.resolve",
-        "cortex.run_columns",
+        "cortex.encode_rows", "cortex.expand", "cortex.feed", "cortex.hopeless", "cortex.kinds.gpt",
+        "cortex.kinds.transformer", "cortex.ranks", "cortex.references", "cortex.resolve", "cortex.run_columns",
+        "cortex.sources_hub", "cortex.standalone", "cortex.words",
     ),
     5: (
-        "cortex.layers", "cortex.model", "cortex.statistics",
+        "cortex.layers", "cortex.model", "cortex.row_store", "cortex.sources", "cortex.templates",
     ),
     6: (
-        "cortex.builder", "cortex.presets",
+        "cortex.builder", "cortex.data", "cortex.presets",
     ),
     7: (
         "cortex.advice", "cortex.checkpoints", "cortex.compare", "cortex.describe", "cortex.edit", "cortex.flops",
         "cortex.lr_range", "cortex.model_text", "cortex.picture", "cortex.recipes", "cortex.repair",
+        "cortex.statistics",
     ),
     8: (
         "cortex.comparison", "cortex.export", "cortex.index", "cortex.judge", "cortex.launch", "cortex.loggers",
@@ -83,6 +86,8 @@ ALONE = (
     "cortex.corpus", "cortex.tokenizer", "cortex.config", "cortex.blocks", "cortex.device", "cortex.muon",
     "cortex.optimize", "cortex.train", "cortex.evaluate", "cortex.generate", "cortex.encode", "cortex.places",
     "cortex.standalone", "cortex.codes", "cortex.files", "cortex.hub", "cortex.hub_data", "cortex.padding",
+    "cortex.columns", "cortex.rows", "cortex.encode_rows", "cortex.examples", "cortex.masking", "cortex.scores",
+    "cortex.feed",
 )  # fmt: skip
 SCREEN = {"streamlit", "streamlit_flow", "plotly"}
 NO_TORCH = (

@@ -6,7 +6,8 @@ import re
 
 import streamlit as st
 
-from cortex.graph import MOST_NOTE, Edge, Graph, Node
+from cortex.elements import MOST_NOTE
+from cortex.graph import Edge, Graph, Node
 from cortex.registry import KINDS, ordered
 from cortex.rework import duplicate, insert_on_edge, move_along, rename_node, take_out
 from ui import forms, session

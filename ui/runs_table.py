@@ -9,7 +9,8 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from cortex import run_columns as columns, units
+from cortex import run_columns as columns
+from cortex import units
 from cortex.run_columns import COLUMNS
 from cortex.spread import mean_interval
 from ui import runs_view
