@@ -17,6 +17,12 @@ from ui import page, session, start, uploads
 from ui.plain import plain
 
 _TEXT = "build.text"
+_OWN = "My own text"
+# What a visitor calls them, and the kinds of source.
+_TEXTS = {
+    "Shakespeare": "Shakespeare", "WikiText-2": "WikiText2", "WikiText-103": "WikiText103", "Penn Treebank": "PennTreebank",
+    _OWN: "CustomData",
+}  # fmt: skip
 
 
 def gallery() -> None:
@@ -27,10 +33,9 @@ def gallery() -> None:
     words.write("Pick a size. It opens as a graph that you can change, train and compare. Nothing is sent anywhere.")
     with last:
         _last()
-    chosen = st.segmented_control("Text to learn from", ["Shakespeare", "My own text"], default="Shakespeare", key=_TEXT)
-    source, params = "Shakespeare", {}
-    if chosen == "My own text":
-        source = "CustomData"
+    chosen = st.segmented_control("Text to learn from", list(_TEXTS), default="Shakespeare", key=_TEXT, required=True)
+    source, params = _TEXTS[chosen], {}
+    if chosen == _OWN:
         uploaded = st.file_uploader("Text file (UTF-8)", type=["txt", "md"], key="build.upload")
         if uploaded is None:
             st.info("Choose a text of some thousand words or more. It stays on this machine.", icon=":material/upload_file:")
