@@ -48,11 +48,11 @@ def say(home: Places, capsys: pytest.CaptureFixture[str]) -> Say:
 
 def test_killed_at_random_moments_and_prepared_again_every_set_is_whole(start: Start, tmp_path: Path) -> None:
     path, folder, draw = tmp_path / "big.txt", tmp_path / "store", random.Random(7)
-    path.write_text("".join(" ".join(f"w{draw.randrange(5000)}" for _ in range(12)) + "\n" for _ in range(30_000)))
+    path.write_text("".join(" ".join(f"w{draw.randrange(5000)}" for _ in range(12)) + "\n" for _ in range(6_000)))
     for _ in range(8):
         child = start("-c", PREPARE, str(path), str(folder), draw.choice(("word", "bpe", "character")))
         assert child.stdout.readline() == "begins\n"
-        time.sleep(draw.uniform(0, 0.6))
+        time.sleep(draw.uniform(0, 0.3))
         child.kill()
         child.wait()
     for tokenizer in ("word", "bpe", "character"):
