@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import json
+import mmap
 import os
 import shutil
 import time
@@ -73,6 +74,14 @@ class Prepared:
     def title(self) -> str:
         """The text in a few words."""
         return self.meta.get("title") or self.meta["kind"]
+
+
+def let_go(tokens: np.ndarray) -> None:
+    """Take what was read of a memory map out of this process's memory, so that it does not grow with the text; the system's
+    cache has it still. An array in memory is left as it is."""
+    mapped = getattr(tokens, "_mmap", None)
+    if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
+        mapped.madvise(mmap.MADV_DONTNEED)
 
 
 def find(fingerprint: str, store: Path) -> Prepared | None:
