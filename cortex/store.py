@@ -169,6 +169,16 @@ def _is_still_there(path: Path, descriptor: int) -> bool:
         return False
 
 
-def is_full(error: OSError) -> bool:
-    """Whether a disk, a quota or a limit on the size of files stood in the way."""
-    return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+@contextmanager
+def full_disk_told(store: Path) -> Iterator[None]:
+    """Within it, a disk, a quota or a limit on the size of files that stands in the way becomes a CorpusError of one line."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        free = shutil.disk_usage(store if store.is_dir() else store.anchor).free // 2**20
+        raise CorpusError(
+            f"the disk is full: the prepared text has no room in {store} ({free:,} MiB free without it); make room, or set "
+            "CORTEXNODUS_HOME to another disk"
+        ) from None
