@@ -8,9 +8,11 @@ lock makes a second process wait for the first.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -30,7 +32,7 @@ from cortex.references import references
 from cortex.registry import KINDS
 from cortex.row_store import write_rows
 from cortex.source_params import BATCH_PARAMS, PLACE_PARAMS
-from cortex.store import Prepared, find, locked, sweep
+from cortex.store import Prepared, find, full_disk_told, locked, sweep
 from cortex.tokenizer import TRAINED, Tokenizer
 from cortex.words import words
 
@@ -172,12 +174,18 @@ def prepare(node: Node, store: Path, progress: Progress = lambda what, share: No
     found = lookup(node, store)
     if found:
         return found
+    with full_disk_told(store):
+        return _prepare(node, store, progress)
+
+
+def _prepare(node: Node, store: Path, progress: Progress) -> Prepared:
     source = source_of(node)
     store.mkdir(parents=True, exist_ok=True)
     for pin in source.pins():
         source.pin(pin, _pin(pin, store, progress))
     name = _fingerprint(node, source)
-    with locked(store / f"{name}.lock", lambda: progress("waiting for another process that prepares the same text", None)):
+    lock = store / f"{name}.lock"
+    with locked(lock, lambda: progress("waiting for another process that prepares the same text", None)):
         found = find(name, store)
         if found:
             return found
@@ -189,6 +197,7 @@ def prepare(node: Node, store: Path, progress: Progress = lambda what, share: No
             os.replace(folder, store / name)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
+            lock.unlink(missing_ok=True)
             raise
     sweep(store)
     return find(name, store)
@@ -212,7 +221,8 @@ def _write(node: Node, source: TextSource, name: str, folder: Path, progress: Pr
     try:
         tokenizer.save(folder / "tokenizer.json")
     except Exception as error:  # the library raises plain Exception for a full disk
-        raise OSError(f"{folder / 'tokenizer.json'} cannot be written: {error}") from None
+        number = re.search(r"os error (\d+)", str(error))
+        raise OSError(int(number[1]) if number else errno.EIO, str(error), str(folder / "tokenizer.json")) from None
     names, unseen = label_names(source)
     splits = {}
     for split in SPLITS:

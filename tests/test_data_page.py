@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import MakeGraph, MakeRun, made_lines
+from conftest import MakeGraph, MakeRun, disk_with_room_for, made_lines
 from streamlit.testing.v1 import AppTest
 from test_pages import ROOT, label, page, put_in_state, sound, words
 
@@ -176,6 +176,14 @@ def test_lines_that_stand_in_two_splits_are_warned_of(home: Places, make_graph: 
     references(found), statistics(found)
     test = sound(page("data", doc=documents.create(home.documents, graph)))
     assert "Duplicates between splits: " in test.warning[0].value.replace("\\", "")
+
+
+def test_a_full_disk_is_said_and_the_page_stays_usable(home: Places, make_graph: MakeGraph) -> None:
+    name = documents.create(home.documents, uploaded(home, make_graph))
+    with disk_with_room_for(100):
+        test = sound(page("data", doc=name))
+    assert "The preparation cannot be started: File too large" in words(test)
+    assert sound(test.run()).get("progress")
 
 
 def open_part(test: AppTest, name: str) -> AppTest:

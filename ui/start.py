@@ -74,7 +74,11 @@ def prepare_data(graph: Graph, where: Places) -> None:
             st.info(f"The text ({units.size(size)}) is not tokenised yet; shapes and parameters wait for its vocabulary.")
             if not st.button("Tokenise the text", help="Reads the whole text once; the result is kept on disk."):
                 return
-        _start_preparing(graph, node, where)
+        try:
+            st.session_state[session.PREPARING] = {"key": _key(node), **_spawn_measure(graph, node, where)}
+        except OSError as error:  # a full disk
+            st.error(plain(f"The preparation cannot be started: {error.strerror}, in {where.store}"), icon=":material/error:")
+            return
     _watch_preparing(node, where)
 
 
@@ -143,10 +147,6 @@ def _heard(job: dict[str, Any]) -> tuple[bool, str]:
     log = Path(job.get("log", ""))
     lines = log.read_text(errors="replace").splitlines() if log.is_file() else []
     return alive, lines[-1] if lines else ""
-
-
-def _start_preparing(graph: Graph, node: Node, where: Places) -> None:
-    st.session_state[session.PREPARING] = {"key": _key(node), **_spawn_measure(graph, node, where)}
 
 
 def _spawn_measure(graph: Graph, node: Node, where: Places) -> dict[str, Any]:

@@ -82,7 +82,11 @@ def held_out_form(values: Mapping[str, Any], key: str, set_params: SetParams) ->
 
 def _take_texts(key: str, split: str, set_params: SetParams) -> None:
     """Keep what was uploaded. A single file can only be split by shares."""
-    kept = [_kept(each) for each in st.session_state[key] or ()]
+    try:
+        kept = [_kept(each) for each in st.session_state[key] or ()]
+    except OSError as error:  # a full disk
+        session.notify(f"The upload cannot be kept: {error.strerror}, in {session.where().uploads}")
+        return
     if kept:
         by_share = {"split": "fraction"} if len(kept) == 1 and split == "files" else {}
         set_params({"path": "\n".join(kept), "validation_file": "", "test_file": "", **by_share})
