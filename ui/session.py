@@ -35,6 +35,8 @@ WRITTEN = "written"  # the text that the Generate page wrote last
 PROOF = "proof"  # the last proof of the Export page: key of what was proved, its rows, its error
 RANGE = "range"  # the learning-rate test that this session started: file, process
 WATCH = "watch"  # set for one script run: go to the Train page
+REPORT = "report"  # the report that this session has made last: key, path, time, or its error
+OPEN = "open"  # set for one script run: go to the page of this run
 ENTERED = "entered"  # the entry file has run in this session
 
 
