@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import threading
 import time
@@ -134,6 +135,8 @@ def _settings(run: Run) -> dict[str, Any]:
 
 def _plain(value: Any) -> Any:
     """A value that a cell can hold; a foreign document may have lists and objects where a setting belongs."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
     return shown(value) if value is None or isinstance(value, (str, int, float, bool)) else shown(json.dumps(value))
 
 
