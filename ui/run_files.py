@@ -11,14 +11,13 @@ import streamlit as st
 
 from cortex import units
 from cortex.runs import ACTIVE, Run, RunError
-from cortex.tables import to_file
 from ui import start
 from ui.plain import plain
 
 
 @dataclass(frozen=True)
 class File:
-    """Something to download: `content` gives its bytes when it is asked for, `size` is None where they are made then."""
+    """Something to download: `content` gives its bytes when it is asked for; `size` in bytes, None where it is gone."""
 
     label: str
     name: str
@@ -46,10 +45,6 @@ def files_of(run: Run) -> list[File]:
         found.append(File("Document", f"{run.id}.json", lambda: document, len(document.encode()), help))
     except RunError:
         pass  # the page says what is wrong with run.json
-    if (run.path / "metrics.jsonl").is_file():
-        for suffix in (".csv", ".parquet"):
-            content = functools.partial(to_file, [run], suffix)
-            found.append(File(f"Metrics {suffix}", f"{run.id}{suffix}", content, None, "Every point, with all digits."))
     for file, help in (
         ("run.json", "What the run was started with: graph, every setting, versions, machine."),
         ("metrics.jsonl", "Every event as the worker wrote it."),

@@ -37,9 +37,8 @@ def show() -> None:
     session.keep_in_url(run=run.id)
     state = reading.read_summary(run)["state"]
     live = state in ACTIVE
-    _links(run)
+    _said_of(run, state)
     st.fragment(_head, run_every=_HEAD_SECONDS if live else None)(run, state)
-    _ways(run, state)
     part = st.segmented_control(
         "Part", _PARTS, default=_PARTS[0], key="run.part", bind="query-params", required=True, label_visibility="collapsed"
     )
@@ -58,16 +57,23 @@ def _no_run(asked: str | None) -> None:
 # Where it comes from
 
 
-def _links(run: Run) -> None:
-    """Note and tags; the run that this one goes on from, those that go on from it, its siblings and its sweep."""
+def _said_of(run: Run, state: str) -> None:
+    """Folder, tags and note, and beside them the other pages with this run."""
     known = labels.read(run)
     said = [plain(run.id), *(["starred"] if known.starred else []), *(["archived"] if known.archived else [])]
     tags = " ".join(f":gray-badge[{plain(tag)}]" for tag in known.tags)
-    st.caption(" · ".join(said) + (f" {tags}" if tags else ""))
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.caption(" · ".join(said) + (f" {tags}" if tags else ""), width="stretch")
+        _links(run)
+        _ways(run, state)
     if known.note:
-        st.markdown(plain(known.note))
+        st.text(known.note)
     if known.problem:
         st.caption(plain(known.problem))
+
+
+def _links(run: Run) -> None:
+    """The run that this one goes on from, those that go on from it, its siblings and its sweep."""
     try:
         record = run.record()
     except RunError:
@@ -77,28 +83,25 @@ def _links(run: Run) -> None:
     related = [("goes on from", row) for row in others if row["run"] == record.get("parent")]
     related += [("extended by", row) for row in others if row["parent"] == run.id]
     siblings = [row for row in others if group and row["group"] == group]
-    if not (related or siblings or sweep):
-        return
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        for how, other in related:
-            st.button(
-                plain(f"{how} {other['name']}"), key=f"run.related.{other['run']}", type="tertiary", icon=":material/link:",
-                on_click=_open, args=(other["run"],),
-            )  # fmt: skip
-        if siblings:
-            choices = {row["run"]: row["name"] for row in siblings}
-            chosen = st.selectbox(
-                "Runs of the same group", list(choices), index=None, key=f"run.siblings.{run.id}", label_visibility="collapsed",
-                placeholder=f"{len(siblings)} more of the same group", format_func=choices.get, width=320,
-            )  # fmt: skip
-            if chosen:
-                st.query_params["run"] = chosen
-                st.rerun()
-        if isinstance(sweep, dict) and isinstance(sweep.get("id"), str):
-            st.button(
-                plain(f"trial {sweep.get('trial', '?')} of sweep {sweep['id']}"), key="run.sweep", type="tertiary",
-                on_click=_go, args=("sweeps", {"sweep": sweep["id"]}),
-            )  # fmt: skip
+    for how, other in related:
+        st.button(
+            plain(f"{how} {other['name']}"), key=f"run.related.{other['run']}", type="tertiary", icon=":material/link:",
+            on_click=_open, args=(other["run"],),
+        )  # fmt: skip
+    if siblings:
+        choices = {row["run"]: row["name"] for row in siblings}
+        chosen = st.selectbox(
+            "Runs of the same group", list(choices), index=None, key=f"run.siblings.{run.id}", label_visibility="collapsed",
+            placeholder=f"{len(siblings)} more of the same group", format_func=choices.get, width=230,
+        )  # fmt: skip
+        if chosen:
+            st.query_params["run"] = chosen
+            st.rerun()
+    if isinstance(sweep, dict) and isinstance(sweep.get("id"), str):
+        st.button(
+            plain(f"trial {sweep.get('trial', '?')} of sweep {sweep['id']}"), key="run.sweep", type="tertiary",
+            on_click=_go, args=("sweeps", {"sweep": sweep["id"]}),
+        )  # fmt: skip
 
 
 def _open(run_id: str) -> None:
@@ -131,23 +134,26 @@ def _head(run: Run, state_before: str) -> None:
         step, steps = row["step"] or 0, row["last_step"]
         seen = f", {units.count(row['tokens'])} tokens seen" if row["tokens"] else ""
         size = f", {units.count(row['parameters'])} parameters" if row["parameters"] else ""
-        st.progress(min(1.0, max(0.0, step / steps)), text=f"step {step:,} of {steps:,}{seen}{size}")
+        text = f"step {step:,} of {steps:,}{seen}{size}"
+        if row["state"] == "finished":
+            st.caption(text)
+        else:
+            st.progress(min(1.0, max(0.0, step / steps)), text=text)
 
 
 def _ways(run: Run, state: str) -> None:
     """Other pages with this run."""
     sound, trained = state != "damaged", run.checkpoint("best").is_file()
-    with st.container(horizontal=True, gap="small"):
-        for text, icon, target, on, help in (
-            ("Watch", "monitoring", "train", True, "The run on the Train page."),
-            ("Open in Build", "account_tree", "build", sound, "Its graph and settings, as a new document."),
-            ("Generate", "edit_note", "generate", trained, "Text by its weights." if trained else "It has no weights yet."),
-            ("Export", "code", "export", sound, "The run as one script."),
-        ):
-            st.button(
-                text, key=f"run.to.{target}", icon=f":material/{icon}:", disabled=not on, help=help,
-                on_click=_build if target == "build" else _go, args=(run,) if target == "build" else (target, {"run": run.id}),
-            )  # fmt: skip
+    for text, icon, target, on, help in (
+        ("Watch", "monitoring", "train", True, "The run on the Train page."),
+        ("Open in Build", "account_tree", "build", sound, "Its graph and settings, as a new document."),
+        ("Generate", "edit_note", "generate", trained, "Text by its weights." if trained else "It has no weights yet."),
+        ("Export", "code", "export", sound, "The run as one script."),
+    ):
+        st.button(
+            text, key=f"run.to.{target}", icon=f":material/{icon}:", disabled=not on, help=help,
+            on_click=_build if target == "build" else _go, args=(run,) if target == "build" else (target, {"run": run.id}),
+        )  # fmt: skip
 
 
 def _build(run: Run) -> None:
@@ -199,7 +205,8 @@ def _charts(row: Row) -> None:
 
 
 def _graph(run: Run, row: Row) -> None:
-    from cortex.picture import COLOURS, picture_of
+    from cortex.picture import picture_of
+    from ui.graph_difference import framed
 
     try:
         graph = run.graph()
@@ -209,10 +216,7 @@ def _graph(run: Run, row: Row) -> None:
     if not graph.nodes:
         st.caption("The graph has no node.")
         return
-    look = theme()
-    colours = {"card": look.card, "text": look.text, "muted": look.muted, "line": look.line}
-    variables = ";".join(f"--{name}:{colours.get(name, value)}" for name, value in COLOURS.items())
-    st.html(f'<div style="{variables};padding:4px 0">{picture_of(graph, row["vocabulary"])}</div>')
+    st.html(framed(picture_of(graph, row["vocabulary"]), row["name"], theme()))
     st.caption(
         f"{len(graph.nodes):,} nodes, {len(graph.edges):,} edges, as the run was started. Open in Build makes a copy to edit."
     )

@@ -9,18 +9,22 @@ from typing import Any
 import streamlit as st
 
 from cortex import units
-from cortex.runs import Run, RunError
+from cortex.runs import ACTIVE, RESUMABLE, Run, RunError
 from ui import start
+from ui.plain import plain
 
 
 def commands(run: Run) -> None:
-    """The command that started the run, and the one that repeats it."""
-    st.code(shlex.join(["python", *start.train_command(run)[1:]]), language="bash", wrap_lines=True)
+    """The command that trains the run now or takes it up again, where there is one, and the one that repeats it."""
+    state = run.state()
+    if state in (*ACTIVE, *RESUMABLE):
+        st.caption("What trains it:" if state in ACTIVE else "To go on with it:")
+        st.code(shlex.join(["python", *start.train_command(run)[1:]]), language="bash", wrap_lines=True)
     again = start.repeat_command(run)
     st.caption("To train the same again, in the folder of this project:" if again.words else "To train the same again:")
     if again.words:
         st.code(str(again), language="bash", wrap_lines=True)
-    st.text(again.note)
+    st.caption(plain(again.note))
 
 
 def bits_line(row: Mapping[str, Any]) -> None:

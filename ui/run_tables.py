@@ -72,7 +72,7 @@ def system(run: Run, row: dict[str, Any]) -> None:
     facts |= {"process": _process(status, row["state"]), "disk": units.size(_on_disk(run))}
     names = {
         "cortexnodus": "CortexNodus", "python": "Python", "torch": "PyTorch", "system": "operating system",
-        "cores": "processor cores", "threads": "threads of a process", "processes": "processes", "compiled": "compiled by torch",
+        "cores": "processor cores", "threads": "threads of a process", "compiled": "compiled by torch",
     }  # fmt: skip
     frame = pd.DataFrame({"": [names.get(name, name) for name in facts], "value": list(facts.values())})
     st.dataframe(frame, hide_index=True, width="stretch", height=38 + 35 * len(frame))
