@@ -160,7 +160,7 @@ def figure(
     title, unit, suits = look_of(metric)
     log_y, log_x = suits if log_y is None else log_y, log_x and axis != "time"
     several = len(curves) + len(groups) > 1
-    drawing = _Drawing(go.Figure(), metric, axis, log_x, log_y, smoothing, theme, len(curves), several)
+    drawing = _Drawing(go.Figure(), metric, axis, log_x, log_y, smoothing, theme, len(curves) + len(groups), several)
     for group in groups:
         _draw_group(drawing, group)
     for curve in curves:

@@ -14,6 +14,7 @@ from ui.strokes import colour_of, frame_layout, safe
 from ui.theme import Theme
 
 _LOGARITHMIC = ("best_perplexity", "word_perplexity")
+_FEW_TICKS = 5  # below so many times the least value a logarithmic axis would have hardly a tick
 _ODD_STATES = ("failed", "interrupted", "stopped", "paused")
 # Good results dark, bad ones pale: of one hue, so that it reads without colour vision too.
 _SCALE = {False: [[0, "#0b2a6b"], [0.5, "#7d93c9"], [1, "#dfe4f2"]], True: [[0, "#ffffff"], [0.5, "#7186c4"], [1, "#2a3350"]]}
@@ -55,7 +56,7 @@ def scatter(
     """
     known = [point for point in points if point.values.get(x) is not None and is_number(point.values.get(y))]
     numeric = all(is_number(point.values[x]) for point in known)
-    log_x = log_x and numeric and all(point.values[x] > 0 for point in known)
+    log_x = log_x and numeric and _spans([point.values[x] for point in known], 2)
     places = [point.values[x] if numeric else _category(point.values[x]) for point in known]
     chart = go.Figure()
     if front:
@@ -88,7 +89,7 @@ def scatter(
     chart.update_xaxes(title=safe(titles[0]), type="log" if log_x else "linear" if numeric else "category", **grid)
     if not numeric:
         chart.update_xaxes(categoryorder="array", categoryarray=_in_order(places))
-    log_y = y in _LOGARITHMIC
+    log_y = y in _LOGARITHMIC and _spans([point.values[y] for point in known], _FEW_TICKS)
     chart.update_yaxes(title=safe(titles[1]), type="log" if log_y else "linear", **grid)
     if log_y:
         chart.update_yaxes(tickformat=",~r", dtick="D2", minor=dict(showgrid=False))
@@ -126,7 +127,7 @@ def parallel(points: Sequence[Point], names: Sequence[str], y: str, title: str, 
         )
     )
     frame_layout(chart, theme, f"{safe(title)} by settings", 480)
-    chart.update_layout(margin=dict(l=70, r=70, t=120, b=20), uirevision="-".join([*names, y]))
+    chart.update_layout(margin=dict(l=70, r=120, t=120, b=20), uirevision="-".join([*names, y]))
     return chart
 
 
@@ -150,6 +151,11 @@ def _dimension(points: Sequence[Point], name: str) -> dict[str, Any]:
         ticks = np.linspace(logs.min(), logs.max(), 6)
         return dict(label=label, values=logs, tickvals=ticks, ticktext=[f"{10**tick:.3g}" for tick in ticks])
     return dict(label=label, values=numbers)
+
+
+def _spans(values: Sequence[float], times: float) -> bool:
+    """Whether a logarithmic axis suits: all are positive, and the largest is so many times the least."""
+    return len(values) > 0 and min(values) > 0 and max(values) >= times * min(values)
 
 
 def _category(value: Any) -> str:

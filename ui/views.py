@@ -70,10 +70,10 @@ def _comparable(rows: Sequence[Row]) -> list[Row]:
     labels = {data: f"{label} ({data[:6]})" if [*labels.values()].count(label) > 1 else label for data, label in labels.items()}
     left, right = st.columns([2, 3], vertical_alignment="bottom")
     data = left.selectbox("Tokens", largest, key="viewtokens", bind="query-params", format_func=labels.get)
-    count = len(sets[data])
+    shown, others = len(sets[data]), len(rows) - len(sets[data])
     right.caption(
-        f"Perplexities compare among runs that predict the same tokens: {count:,} {'run is' if count == 1 else 'runs are'} shown, "
-        f"{len(rows) - count:,} on other tokens {'is' if len(rows) - count == 1 else 'are'} left out."
+        f"Perplexities compare among runs that predict the same tokens: {shown:,} {'is' if shown == 1 else 'are'} shown, "
+        f"{others:,} on other tokens {'is' if others == 1 else 'are'} left out."
     )
     return sets[data]
 
@@ -111,7 +111,7 @@ def _scatter(points: Sequence[many.Point]) -> None:
     chart = many.scatter(points, x, y, (COSTS[x][1] if x in COSTS else x, RESULTS[y]), theme(), log_x=log_x)
     show_chart(chart, key="views.scatter", clicked=_clicked)
     _missing(points, x, y)
-    st.caption("One point a run, those ticked in the table ringed; a click opens the run's page.")
+    st.caption("One point a run, hollow where it did not finish, ringed where it is ticked; a click opens the run's page.")
 
 
 def _costs(points: Sequence[many.Point]) -> None:
@@ -130,7 +130,7 @@ def _costs(points: Sequence[many.Point]) -> None:
         with columns[place % 2]:
             show_chart(chart, key=f"views.{cost}", clicked=_clicked)
     st.caption(
-        f"On the line: runs that no other run dominates, which would be at most as large in both and smaller in one. "
+        "On the line: runs that no other dominates, which it would by being no larger in both and smaller in one. "
         f"Each run lies where its best validation came. {flops.FORMULA}. {flops.IN_WORDS}"
     )
     with st.expander("The runs on each front"):
@@ -152,7 +152,8 @@ def _parallel(points: Sequence[many.Point]) -> None:
     known = [point for point in points if many.is_number(point.values[y])]
     show_chart(many.parallel(known, shown, y, RESULTS[y], theme()), key="views.parallel")
     st.caption(
-        "Dark lines: the best results. Drag along an axis to keep only the runs that pass there; drag a title to move it."
+        "The strongest lines are the best results. Drag along an axis to keep only the runs that pass there; a title can be "
+        "dragged too."
     )
 
 
@@ -160,7 +161,7 @@ def _differing_settings(points: Sequence[many.Point]) -> list[str]:
     """Settings that are not the same in all, the training's first."""
     names = dict.fromkeys(name for point in points for name in point.values if name not in RESULTS and name not in COSTS)
     differ = [name for name in names if len({repr(point.values.get(name)) for point in points}) > 1]
-    return sorted(differ, key=lambda name: (not name.startswith("training."), name == "training.seed"))
+    return sorted(differ, key=lambda name: (name == "training.seed", not name.startswith("training.")))
 
 
 def _measures(points: Sequence[many.Point], *, facts: bool = True) -> list[str]:
