@@ -362,7 +362,9 @@ def summary_of(
         if record.get("budget"):  # before it has been measured, the number of steps is not yet the run's
             row["seconds_left"] = min(row["seconds_left"], max(0.0, 60 * record["budget"] - row["elapsed"]))
     if row["state"] != "damaged":
-        row["error"] = run.why_interrupted(status) if row["state"] == "interrupted" else status.get("error")
+        said = status.get("error")
+        said = said if isinstance(said, str | None) else json.dumps(said)
+        row["error"] = run.why_interrupted(status) if row["state"] == "interrupted" else said
     return {key: shown(value) for key, value in row.items()}
 
 
