@@ -127,7 +127,9 @@ def _part(part: str) -> None:
     rows = runs_view.all_rows()
     ticked = _ticked(rows)
     if part == "Many runs":
-        st.caption("Comes next.")
+        from ui.views import views
+
+        views(runs_view.view(rows).rows, [row["run"] for row in ticked])
         return
     if not ticked:
         st.caption("Tick runs at the left of the table to lay them over each other.")
@@ -142,9 +144,9 @@ def _drawn(part: str) -> Callable[[list[Row]], None]:
 
         return overlay
     if part == "Comparer":
-        from ui.runs_old import differences
+        from ui.comparer import comparer
 
-        return differences
-    from ui.runs_old import downloads
+        return comparer
+    from ui.take_away import take_away
 
-    return downloads
+    return take_away
