@@ -13,7 +13,7 @@ from cortex.picture import picture_of
 from ui.plain import plain
 from ui.theme import Theme, theme
 
-_OTHER = "graph"
+_OTHER = "against"
 _COLOURS = {
     False: {"added": "#00794f", "removed": "#c92a2a", "changed": "#b45f00"},
     True: {"added": "#3ecf8e", "removed": "#ff7b7b", "changed": "#f2a94a"},
