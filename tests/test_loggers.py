@@ -19,7 +19,7 @@ from cortex.command import main
 from cortex.loggers import event_file, points, tensorboard_zip, write_tensorboard
 from cortex.runs import Run
 
-HOW = "is an optional package: pip install -r requirements-extra.txt"
+HOW = "is an optional package: pip install -r requirements-optional.txt"
 needs_tensorboard = pytest.mark.skipif(not loggers.installed("tensorboard"), reason=f"tensorboard {HOW}")
 needs_trackio = pytest.mark.skipif(not loggers.installed("trackio"), reason=f"trackio {HOW}")
 
