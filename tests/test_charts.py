@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from cortex.lines import band, smoothed
 from ui.charts import Curve, Group, figure
 from ui.cursor import values_at
 from ui.overlay import as_csv
+from ui.strokes import uid_of
 from ui.theme import DARK, LIGHT
 
 START = {"event": "start", "time": 1000.0, "steps_per_epoch": 10}
@@ -44,7 +46,7 @@ def test_a_runs_colour_is_its_own_whichever_runs_are_drawn_with_it() -> None:
     together = figure(every, "loss", "step", LIGHT)
     for one in every:
         for kind in ("raw", "validation"):
-            uid = f"{one.run}.{kind}"
+            uid = f"{one.run}-{kind}"
             assert trace(together, uid).line.color == trace(alone[one.run], uid).line.color
             assert trace(together, uid).line.dash == trace(alone[one.run], uid).line.dash
     looks = {(line.line.color, line.line.dash) for line in together.data if line.uid.endswith("raw")}
@@ -55,16 +57,16 @@ def test_a_smoothed_curve_is_computed_over_all_points_and_the_raw_one_stays_behi
     one = run(count=9000)
     chart = figure([one], "loss", "step", LIGHT, smoothing=0.9)
     whole = smoothed(one.columns.train["loss"], 0.9)
-    drawn = trace(chart, "r0.smooth")
+    drawn = trace(chart, "r0-smooth")
     assert len(drawn.x) <= 1500
     assert np.allclose(drawn.y, whole[np.asarray(drawn.x) - 1], rtol=1e-6)
-    assert 0 < trace(chart, "r0.raw").opacity < 0.5
-    assert np.isin(np.asarray(trace(chart, "r0.raw").y), one.columns.train["loss"].astype(np.float32)).all()
+    assert 0 < trace(chart, "r0-raw").opacity < 0.5
+    assert np.isin(np.asarray(trace(chart, "r0-raw").y), one.columns.train["loss"].astype(np.float32)).all()
 
 
 def test_validation_is_never_smoothed() -> None:
     plain, smooth = (figure([run()], "loss", "step", LIGHT, smoothing=weight) for weight in (0.0, 0.99))
-    assert trace(plain, "r0.validation").y.tolist() == trace(smooth, "r0.validation").y.tolist()
+    assert trace(plain, "r0-validation").y.tolist() == trace(smooth, "r0-validation").y.tolist()
 
 
 def test_a_smoothed_perplexity_is_that_of_the_smoothed_loss() -> None:
@@ -94,12 +96,12 @@ def test_a_metric_the_app_does_not_know_is_drawn_under_its_own_name() -> None:
     one = run(metrics={"main": {"accuracy": 0.5}})
     chart = figure([one], "metrics.main.accuracy", "step", DARK)
     assert "metrics.main.accuracy" in chart.layout.title.text
-    assert set(np.asarray(trace(chart, "r0.raw").y).tolist()) == {0.5}
+    assert set(np.asarray(trace(chart, "r0-raw").y).tolist()) == {0.5}
 
 
 def test_names_are_shown_as_they_are_and_never_as_markup() -> None:
     odd = Curve("r1", '<b>bold</b> <a href="x">link</a> $x$ ' + "y" * 300, 1, events())
-    names = [line.name for line in figure([run(), odd], "loss", "step", LIGHT).data if line.uid == "r1.validation"]
+    names = [line.name for line in figure([run(), odd], "loss", "step", LIGHT).data if line.uid == "r1-validation"]
     assert names[0].startswith("&lt;b&gt;bold") and "<" not in names[0]
     assert len(names[0]) < 80
 
@@ -118,7 +120,7 @@ def test_a_group_is_its_mean_and_a_band() -> None:
     members = [run(number, shift=float(number)) for number in range(3)]
     found = band([one.line("train", "loss", "step") for one in members])
     chart = figure([], "loss", "step", LIGHT, groups=[Group("g", 4, {"train": found})])
-    middle, low, high = (np.asarray(trace(chart, f"g.train{part}").y) for part in ("", ".low", ".high"))
+    middle, low, high = (np.asarray(trace(chart, f"g-train{part}").y) for part in ("", "-low", "-high"))
     assert middle == pytest.approx(low + 1, abs=1e-5)
     assert high == pytest.approx(low + 2, abs=1e-5)
 
@@ -126,7 +128,7 @@ def test_a_group_is_its_mean_and_a_band() -> None:
 def test_a_band_below_nothing_has_a_place_on_a_logarithmic_axis() -> None:
     found = band([(np.arange(3.0), np.array([1.0, 1, 1])), (np.arange(3.0), np.array([9.0, 9, 9]))], level=0.95)
     assert found.low.max() < 0
-    low = trace(figure([], "perplexity", "step", LIGHT, groups=[Group("g", 0, {"train": found})]), "g.train.low")
+    low = trace(figure([], "perplexity", "step", LIGHT, groups=[Group("g", 0, {"train": found})]), "g-train-low")
     assert (np.asarray(low.y) > 0).all()
 
 
@@ -158,7 +160,13 @@ def test_the_csv_has_every_point_and_the_smoothed_value_beside_it() -> None:
 @pytest.mark.parametrize("count", [1, 2, 13, 40])
 def test_any_number_of_runs_is_drawn(count: int) -> None:
     chart = figure([run(number) for number in range(count)], "loss", "step", LIGHT)
-    assert {line.uid for line in chart.data} >= {f"r{number}.validation" for number in range(count)}
+    assert {line.uid for line in chart.data} >= {f"r{number}-validation" for number in range(count)}
+
+
+def test_a_trace_is_known_by_what_css_can_select() -> None:
+    odd = Curve("20261122-lr-0.003", "x", 0, events())
+    assert all(re.fullmatch(r"[\w-]+", line.uid, re.ASCII) for line in figure([odd], "loss", "step", LIGHT).data)
+    assert uid_of("a.b", "raw") != uid_of("a_b", "raw")
 
 
 def test_nothing_to_draw_is_an_empty_figure() -> None:

@@ -23,6 +23,7 @@ from cortex.spread import difference_interval, mean_interval
 from ui import comparer
 from ui.graph_difference import framed, marks
 from ui.side_by_side import samples_of
+from ui.strokes import uid_of
 from ui.theme import DARK, LIGHT
 
 SCRIPT = """
@@ -103,7 +104,7 @@ def test_runs_over_different_tokens_say_so_on_the_page_and_in_the_chart(runs: li
 def test_the_axis_and_the_smoothing_are_read_from_the_url(runs: list[Run]) -> None:
     test = part("overlay", *runs[:2], axis="FLOPs", smooth="0.9")
     assert figures(test)[0]["layout"]["xaxis"]["title"]["text"] == "FLOPs"
-    assert any(trace["uid"].endswith(".smooth") for trace in figures(test)[0]["data"])
+    assert any(trace["uid"].endswith("-smooth") for trace in figures(test)[0]["data"])
     assert "halved after 6.6 points" in words(test)
     assert "Chowdhery" in words(test)
 
@@ -116,7 +117,7 @@ def test_nonsense_in_the_url_is_passed_over(runs: list[Run], query: dict[str, st
 def test_seeds_are_drawn_as_a_band(runs: list[Run]) -> None:
     test = part("overlay", *runs[:4], group="mean of same settings but the seed", band="95 % interval of the mean")
     traces = {trace["uid"]: trace for trace in figures(test)[0]["data"]}
-    assert "w8 <b>, 2 runs.validation" in traces and "w16 <b>, 2 runs.train.low" in traces
+    assert uid_of("w8 <b>, 2 runs", "validation") in traces and uid_of("w16 <b>, 2 runs", "train-low") in traces
     assert not any(uid.startswith(runs[0].id) for uid in traces)
     assert "Student's t" in words(test)
 
