@@ -7,6 +7,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from statistics import fmean
 from typing import Any
 
@@ -191,10 +192,11 @@ def title(key: str) -> str:
 def in_order(rows: Sequence[Row], key: str, reverse: bool = False) -> list[Row]:
     """The rows sorted by a column, the best, newest or largest first; `reverse` turns that around. What is not known is last
     both ways, and equals stay newest first."""
-    known = [row for row in rows if _known(value(row, key))]
-    missing = [row for row in rows if not _known(value(row, key))]
+    found = [(_moment(value(row, key)) if key == "created" else value(row, key), row) for row in rows]
+    known = [pair for pair in found if _known(pair[0])]
     downwards = (key not in _UPWARDS and (key in COLUMNS)) != reverse
-    return [*sorted(known, key=lambda row: _rank(value(row, key)), reverse=downwards), *missing]
+    known.sort(key=lambda pair: _rank(pair[0]), reverse=downwards)
+    return [row for _, row in [*known, *(pair for pair in found if not _known(pair[0]))]]
 
 
 @dataclass(frozen=True)
@@ -266,6 +268,13 @@ def _without_seed(name: str) -> str:
 
 def _differs(values: Iterable[Any]) -> bool:
     return len({json.dumps(found) if isinstance(found, list) else (type(found) is bool, found) for found in values}) > 1
+
+
+def _moment(text: Any) -> float | None:
+    try:
+        return datetime.fromisoformat(text).timestamp()
+    except (TypeError, ValueError, OverflowError, OSError):
+        return None
 
 
 def _known(found: Any) -> bool:

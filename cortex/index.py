@@ -43,9 +43,11 @@ class Index:
         with self._lock:
             runs = list_runs(self._root)
             self._known = {run.id: self._known.get(run.id) or _Entry(run, self._root / FOLDER) for run in runs}
-            rows = [entry.row(at_once) for entry in self._known.values()]
+            found = [(entry.row(at_once), entry.order) for entry in self._known.values()]
             self._keep()
-        return rows
+        # A folder's name begins with the second in which its run was created.
+        found.sort(key=lambda pair: (pair[0]["run"][:15], pair[1], pair[0]["run"]), reverse=True)
+        return [row for row, _ in found]
 
     def _keep(self) -> None:
         """Write what is new to the cache; where that cannot be written, each server reads for itself."""
@@ -103,6 +105,11 @@ class _Entry:
         self._active, self._marks = row["state"] in ACTIVE, marks
         self._row = {**row, "settings": self._settings}
         return dict(self._row)
+
+    @property
+    def order(self) -> float:
+        """What grows from run to run, where a run says it."""
+        return self._facts.get("order") or 0
 
     @property
     def worth_keeping(self) -> bool:

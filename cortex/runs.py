@@ -323,7 +323,7 @@ def recorded(run: Run) -> dict[str, Any]:
     training, sweep = (record[key] if isinstance(record.get(key), dict) else {} for key in ("training", "sweep"))
     texts = {key: record.get(key) for key in ("name", "created", "parent", "group")}
     texts |= {"data": record["data"].get("fingerprint"), "sweep": sweep.get("id")}
-    numbers = {"seed": training.get("seed"), "budget": training.get("max_minutes")}
+    numbers = {"seed": training.get("seed"), "budget": training.get("max_minutes"), "order": record.get("order")}
     return {
         **{key: value if isinstance(value, str) else None for key, value in texts.items()},
         **{key: value if type(value) in (int, float) else None for key, value in numbers.items()},
