@@ -11,7 +11,20 @@ import streamlit as st
 
 from cortex import units
 from cortex.runs import RunError
-from cortex.sweep import GOING, OBJECTIVES, OVER, Sweep, Trial, best_of, list_sweeps, name_of, seconds_left, sweep_state, trials
+from cortex.sweep import (
+    GOING,
+    OBJECTIVES,
+    OVER,
+    Sweep,
+    Trial,
+    best_of,
+    list_sweeps,
+    name_of,
+    overview,
+    seconds_left,
+    sweep_state,
+    trials,
+)
 from ui import page, reading, session, sweep_charts
 from ui.plain import plain
 from ui.plot import show_chart
@@ -42,6 +55,8 @@ def show() -> None:
         st.session_state[_CHOICE] = chosen
     st.selectbox("Sweep", list(sweeps), key=_CHOICE, format_func=lambda name: _label(sweeps[name]), on_change=_choose)
     session.keep_in_url(sweep=chosen)
+    if len(sweeps) > 1:
+        _all(sweeps)
     sweep = sweeps[chosen]
     try:
         state = sweep_state(sweep, trials(sweep, reading.read_summary))
@@ -63,6 +78,47 @@ def _chosen(sweeps: Mapping[str, Sweep]) -> str:
 
 def _choose() -> None:
     st.query_params["sweep"] = st.session_state[_CHOICE]
+
+
+def _all(sweeps: Mapping[str, Sweep]) -> None:
+    """Every sweep in a row; ticking one shows it."""
+    part = st.expander(f"All {len(sweeps):,} sweeps", on_change="rerun", key="sweep.open.all")
+    if not part.open:
+        return
+    with part:
+        rows = [overview(sweep, _known(sweep)) for sweep in sweeps.values()]
+        frame = pd.DataFrame(
+            {
+                "name": [row["name"] for row in rows],
+                "state": [row["state"] for row in rows],
+                "over": [row["over"] / row["trials"] if row.get("trials") else None for row in rows],
+                "trials": [row.get("trials") for row in rows],
+                "method": [row.get("method") for row in rows],
+                "best": [row.get("best") for row in rows],
+                "compared by": [OBJECTIVES.get(row.get("objective")) for row in rows],
+                "begun": [pd.to_datetime(row.get("created"), errors="coerce") for row in rows],
+            }
+        )
+        event = st.dataframe(
+            frame, key=f"sweep.all.{len(rows)}", hide_index=True, placeholder=units.UNKNOWN, on_select="rerun",
+            selection_mode="single-row", height=min(38 + 35 * len(rows), 240),
+            column_config={
+                "over": st.column_config.ProgressColumn(format="percent", min_value=0.0, max_value=1.0, width="small"),
+                "best": st.column_config.NumberColumn(format="%.4f"),
+                "begun": st.column_config.DatetimeColumn(format="D MMM HH:mm"),
+            },
+        )  # fmt: skip
+        for index in event.selection.rows:
+            if index < len(rows) and st.query_params.get("sweep") != rows[index]["sweep"]:
+                st.query_params["sweep"] = rows[index]["sweep"]
+                st.rerun()
+
+
+def _known(sweep: Sweep) -> list[Trial] | None:
+    try:
+        return trials(sweep, reading.read_summary)
+    except RunError:
+        return None
 
 
 def _label(sweep: Sweep) -> str:

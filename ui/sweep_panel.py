@@ -194,7 +194,7 @@ def _look(document: str, axes: tuple[Axis, ...], settings: Settings, where: Plac
     empty = {"error": "", "faults": [], "trials": 0, "tokens": None, "unprepared": 0, "objective": checker.objective}
     try:
         chosen, faults = planned_trials(checker, axes, settings.method, settings.count, settings.seed)
-    except SpaceError as error:
+    except (SpaceError, OSError) as error:
         return empty | {"error": str(error)}
     trials = settings.count if chosen is None else len(chosen)
     tokens = None if checker.unprepared else trial_tokens(checker, chosen, settings.budget)
@@ -227,8 +227,10 @@ def _cost(graph: Graph, looked: dict[str, Any], settings: Settings, where: Place
         return f"{trials}; at most {units.duration(60 * settings.budget['minutes'] * looked['trials'])} in all."
     tokens = f"; {units.count(looked['tokens'])} training tokens at most" if looked["tokens"] else ""
     planned, prepared = start.look(graph, where)
-    source = data.source_of(data.source_node(graph))
-    speed = start.measured_speed(planned.total, source.batch_size, source.seq_len, where.runs) if prepared else None
+    speed = None
+    if prepared and not planned.issues:
+        source = data.source_of(data.source_node(graph))
+        speed = start.measured_speed(planned.total, source.batch_size, source.seq_len, where.runs)
     if not speed or not looked["tokens"]:
         return f"{trials}{tokens}; how long one takes is not known until one has run."
     about = units.duration(looked["tokens"] / speed)
