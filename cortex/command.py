@@ -10,7 +10,7 @@ from cortex import __version__
 from cortex.graph import GraphError
 from cortex.report import silence
 from cortex.runs import RunError
-from cortex.verbs import data, look, training
+from cortex.verbs import data, look, runs, training
 from cortex.verbs.common import INTERRUPTED, OK, USER_ERROR, UserError
 from cortex.verbs.compare import compare
 from cortex.verbs.export import export
@@ -146,7 +146,26 @@ def _parser() -> _Parser:
     ):
         added = verb(name, run, help, json_lines=False, takes_runs=True)
         added.add_argument("run", metavar="RUN", help="a run's name or directory")
-    verb("runs", look.runs, "List the runs.", takes_runs=True)
+    added = verb("runs", runs.runs, "List the runs.", takes_runs=True)
+    asks = "words, state:finished, tag:x, lr<1e-3, best_perplexity<=120; together, with or, not and brackets"
+    added.add_argument("--filter", metavar="EXPR", help=asks)
+    added.add_argument(
+        "--sort", metavar="KEY", help="a column, the best, newest or largest first: best_perplexity, training.lr"
+    )
+    added.add_argument("--reverse", action="store_true", help="the other way round")
+    added.add_argument("--columns", metavar="KEYS", help="columns with commas between: name,state,best_loss,lr")
+    added.add_argument("--archived", action="store_true", help="list archived runs too")
+    added = verb("label", runs.label, "Name, note, tag, star or archive a run.", takes_runs=True)
+    added.add_argument("run", metavar="RUN", help="a run's name or directory")
+    added.add_argument("--name", help="a new name; an empty one gives it back the name that it was started with")
+    added.add_argument("--note", help="a line about it; an empty one takes it away")
+    for name, help in (("tag", "a tag to add"), ("untag", "a tag to take away")):
+        added.add_argument(f"--{name}", action="append", default=[], metavar="TAG", help=f"{help}; may be repeated")
+    for name in ("star", "unstar", "archive", "unarchive"):
+        added.add_argument(f"--{name}", action="store_true")
+    added = verb("delete", runs.delete, "Take runs off the disk, after asking.", json_lines=False, takes_runs=True)
+    added.add_argument("run", metavar="RUN", nargs="+", help="a run's name or directory")
+    added.add_argument("--yes", action="store_true", help="do not ask")
     added = verb("compare", compare, "What differs between runs: settings, graphs, results.", takes_runs=True)
     added.add_argument("run", nargs="+", metavar="RUN", help="the first run is what the others are measured against")
     added.add_argument("--all", action="store_true", help="every setting, not only those that differ")

@@ -109,9 +109,13 @@ class Comparison:
         return min(having, key=lambda subject: subject.row[key]) if having and key in self.honest else None
 
 
-def comparison(runs: Sequence[Run]) -> Comparison:
-    """The runs compared, the first being what the others are measured against. Nothing raises: a damaged run says so."""
-    rows = {run.id: summary(run) for run in runs}
+def comparison(runs: Sequence[Run], rows: Mapping[str, Mapping[str, Any]] | None = None) -> Comparison:
+    """The runs compared, the first being what the others are measured against. Nothing raises: a damaged run says so.
+
+    Args:
+        rows: the summary of each run by its id, where the caller has them already.
+    """
+    rows = {run.id: summary(run) for run in runs} if rows is None else rows
     names = comparable.names(rows)
     subjects = tuple(_subject(run, rows[run.id], names[run.id]) for run in runs)
     readable = [subject for subject in subjects if subject.graph is not None]

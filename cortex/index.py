@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import threading
 import time
@@ -42,9 +43,11 @@ class Index:
         with self._lock:
             runs = list_runs(self._root)
             self._known = {run.id: self._known.get(run.id) or _Entry(run, self._root / FOLDER) for run in runs}
-            rows = [entry.row(at_once) for entry in self._known.values()]
+            found = [(entry.row(at_once), entry.order) for entry in self._known.values()]
             self._keep()
-        return rows
+        # A folder's name begins with the second in which its run was created.
+        found.sort(key=lambda pair: (pair[0]["run"][:15], pair[1], pair[0]["run"]), reverse=True)
+        return [row for row, _ in found]
 
     def _keep(self) -> None:
         """Write what is new to the cache; where that cannot be written, each server reads for itself."""
@@ -104,6 +107,11 @@ class _Entry:
         return dict(self._row)
 
     @property
+    def order(self) -> float:
+        """What grows from run to run, where a run says it."""
+        return self._facts.get("order") or 0
+
+    @property
     def worth_keeping(self) -> bool:
         settled = not self._active or time.monotonic() - self._kept_at > _KEEP_SECONDS
         return self._changed and settled and self._settings is not None
@@ -134,6 +142,8 @@ def _settings(run: Run) -> dict[str, Any]:
 
 def _plain(value: Any) -> Any:
     """A value that a cell can hold; a foreign document may have lists and objects where a setting belongs."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
     return shown(value) if value is None or isinstance(value, (str, int, float, bool)) else shown(json.dumps(value))
 
 

@@ -1,6 +1,6 @@
 """Runs for other people's dashboards: event files for TensorBoard, and a project in Trackio's local database.
 
-Both packages are optional (requirements-extra.txt). Nothing is sent anywhere: files are written, a database is filled.
+Both packages are optional (requirements-optional.txt). Nothing is sent anywhere: files are written, a database is filled.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def need(package: str) -> None:
     """MissingPackage where it is not installed."""
     if not installed(package):
         raise MissingPackage(
-            f"{PACKAGES[package]} is not installed; install it with: pip install {package} (or -r requirements-extra.txt)"
+            f"{PACKAGES[package]} is not installed; install it with: pip install {package} (or -r requirements-optional.txt)"
         )
 
 

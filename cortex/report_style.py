@@ -9,16 +9,16 @@ STYLE = """
   --line:#3a4252; --warn:#3d3320; --added:#4cc38a; --removed:#ff7b7b; --changed:#f0a34a; } }
 * { box-sizing: border-box; }
 body { margin:0; background:var(--background); color:var(--text);
-  font:15px/1.5 "Source Sans 3","Segoe UI",system-ui,sans-serif; }
+  font:.94rem/1.5 "Source Sans 3","Segoe UI",system-ui,sans-serif; }
 main { max-width:1360px; margin:0 auto; padding:24px 32px 48px; }
 h1 { font-size:1.5rem; margin:0 0 4px; overflow-wrap:anywhere; }
 h2 { font-size:1.15rem; margin:30px 0 8px; }
 h3 { font-size:1rem; margin:18px 0 6px; overflow-wrap:anywhere; }
 p { margin:6px 0; max-width:100ch; }
-.quiet { color:var(--muted); font-size:.88rem; }
+.quiet { color:var(--muted); font-size:.9em; }
 .warn { background:var(--warn); border-left:4px solid var(--changed); padding:8px 12px; border-radius:4px; max-width:none; }
 .wide { overflow-x:auto; background:var(--card); border:1px solid var(--line); border-radius:8px; }
-table { border-collapse:collapse; width:100%; font-size:.9rem; font-variant-numeric:tabular-nums; }
+table { border-collapse:collapse; width:100%; font-size:.9em; font-variant-numeric:tabular-nums; }
 th, td { text-align:left; padding:5px 10px; border-bottom:1px solid var(--line); vertical-align:top; }
 tr:last-child > * { border-bottom:0; }
 thead th { color:var(--muted); font-weight:600; vertical-align:bottom; line-height:1.25; }
@@ -51,10 +51,10 @@ tr { break-inside:avoid; }
   :root { --background:#fff; --card:#fff; --text:#000; --muted:#444; --line:#bbb; --warn:#fff4dc; --added:#00794f;
     --removed:#c92a2a; --changed:#b45f00; }
   @page { size:A4 landscape; margin:12mm; }
-  body { font-size:11px; }
+  :root { font-size:11px; }
   main { max-width:none; padding:0; }
   .wide, .picture { overflow:visible; }
-  .wide table { font-size:9px; }
+  .wide table { font-size:.85em; }
   tbody th { white-space:normal; overflow-wrap:anywhere; }
   th, td { padding:2px 5px; }
   .run { min-width:0; }

@@ -7,6 +7,8 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from statistics import fmean
 from typing import Any
 
 from cortex import units
@@ -27,8 +29,8 @@ class Column:
 COLUMNS: dict[str, Column] = {
     "starred": Column("starred", "flag"),
     "state": Column("state"),
-    "progress": Column("progress", "share", "Step of the step at which the run ends."),
     "name": Column("name"),
+    "progress": Column("progress", "share", "Step of the step at which the run ends."),
     "best_perplexity": Column(
         "perplexity", "perplexity", "Per token: exp of the lowest validation loss. Compares runs on the same tokens alone."
     ),
@@ -71,9 +73,11 @@ COLUMNS: dict[str, Column] = {
 # Shown whatever is in them; then those that differ; the others when somebody asks for them.
 ALWAYS = ("state", "name", "best_perplexity", "best_loss", "best_step", "created")
 WHERE_THEY_DIFFER = (
-    "starred", "progress", "bits_per_byte", "word_perplexity", "source", "tokenizer", "parameters", "tokens",
+    "starred", "progress", "bits_per_byte", "source", "tokenizer", "parameters", "tokens",
     "mean_tokens_per_second", "elapsed", "device", "sweep", "note", "tags", "error",
 )  # fmt: skip
+_FIRST = ("starred", "state", "name", "progress", "best_perplexity", "best_loss", "best_step", "bits_per_byte", "source",
+          "tokenizer", "parameters", "created")  # fmt: skip
 MOST_SETTINGS = 8  # shown by themselves; a table is no wider than a screen
 
 SORTS = (
@@ -106,10 +110,8 @@ def shown_by_themselves(rows: Sequence[Row]) -> list[str]:
     facts = [
         key for key in COLUMNS if key in ALWAYS or (key in WHERE_THEY_DIFFER and _differs(value(row, key) for row in rows))
     ]
-    settings = differing_settings(rows)[:MOST_SETTINGS]
-    results = facts.index("best_step") + 1
-    results += sum(key in facts for key in ("word_perplexity", "bits_per_byte"))
-    return [*facts[:results], *settings, *facts[results:]]
+    first = [key for key in facts if key in _FIRST]
+    return [*first, *differing_settings(rows)[:MOST_SETTINGS], *(key for key in facts if key not in _FIRST)]
 
 
 def differing_settings(rows: Sequence[Row]) -> list[str]:
@@ -178,7 +180,8 @@ def column_name(text: str, rows: Sequence[Row]) -> str:
     for key, column in COLUMNS.items():
         if wanted in (key, column.title):
             return key
-    return full_name(text.strip(), rows)
+    found = full_name(text.strip(), rows)
+    return found if found in COLUMNS else text.strip()
 
 
 def title(key: str) -> str:
@@ -189,10 +192,11 @@ def title(key: str) -> str:
 def in_order(rows: Sequence[Row], key: str, reverse: bool = False) -> list[Row]:
     """The rows sorted by a column, the best, newest or largest first; `reverse` turns that around. What is not known is last
     both ways, and equals stay newest first."""
-    known = [row for row in rows if _known(value(row, key))]
-    missing = [row for row in rows if not _known(value(row, key))]
+    found = [(_moment(value(row, key)) if key == "created" else value(row, key), row) for row in rows]
+    known = [pair for pair in found if _known(pair[0])]
     downwards = (key not in _UPWARDS and (key in COLUMNS)) != reverse
-    return [*sorted(known, key=lambda row: _rank(value(row, key)), reverse=downwards), *missing]
+    known.sort(key=lambda pair: _rank(pair[0]), reverse=downwards)
+    return [row for _, row in [*known, *(pair for pair in found if not _known(pair[0]))]]
 
 
 @dataclass(frozen=True)
@@ -224,6 +228,18 @@ def grouped(rows: Sequence[Row], by: str) -> list[Group]:
     return [Group(names[key], tuple(members)) for key, members in found.items()]
 
 
+def groups_in_order(groups: Sequence[Group], key: str, reverse: bool = False) -> list[Group]:
+    """The groups sorted by the mean of a column of numbers; of another column they stay as their first runs stand."""
+    if key not in COLUMNS or COLUMNS[key].form not in ("perplexity", "loss", "count", "time"):
+        return list(groups)
+    means = [{key: fmean(known) if (known := _finite(group.rows, key)) else None, "at": at} for at, group in enumerate(groups)]
+    return [groups[mean["at"]] for mean in in_order(means, key, reverse)]
+
+
+def _finite(rows: Sequence[Row], key: str) -> list[float]:
+    return [found for row in rows if (found := value(row, key)) is not None and math.isfinite(found)]
+
+
 def in_words(found: Any, key: str) -> str:
     """A value as a person reads it on a terminal."""
     form = COLUMNS[key].form if key in COLUMNS else "setting"
@@ -252,6 +268,13 @@ def _without_seed(name: str) -> str:
 
 def _differs(values: Iterable[Any]) -> bool:
     return len({json.dumps(found) if isinstance(found, list) else (type(found) is bool, found) for found in values}) > 1
+
+
+def _moment(text: Any) -> float | None:
+    try:
+        return datetime.fromisoformat(text).timestamp()
+    except (TypeError, ValueError, OverflowError, OSError):
+        return None
 
 
 def _known(found: Any) -> bool:

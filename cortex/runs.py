@@ -323,7 +323,7 @@ def recorded(run: Run) -> dict[str, Any]:
     training, sweep = (record[key] if isinstance(record.get(key), dict) else {} for key in ("training", "sweep"))
     texts = {key: record.get(key) for key in ("name", "created", "parent", "group")}
     texts |= {"data": record["data"].get("fingerprint"), "sweep": sweep.get("id")}
-    numbers = {"seed": training.get("seed"), "budget": training.get("max_minutes")}
+    numbers = {"seed": training.get("seed"), "budget": training.get("max_minutes"), "order": record.get("order")}
     return {
         **{key: value if isinstance(value, str) else None for key, value in texts.items()},
         **{key: value if type(value) in (int, float) else None for key, value in numbers.items()},
@@ -362,7 +362,9 @@ def summary_of(
         if record.get("budget"):  # before it has been measured, the number of steps is not yet the run's
             row["seconds_left"] = min(row["seconds_left"], max(0.0, 60 * record["budget"] - row["elapsed"]))
     if row["state"] != "damaged":
-        row["error"] = run.why_interrupted(status) if row["state"] == "interrupted" else status.get("error")
+        said = status.get("error")
+        said = said if isinstance(said, str | None) else json.dumps(said)
+        row["error"] = run.why_interrupted(status) if row["state"] == "interrupted" else said
     return {key: shown(value) for key, value in row.items()}
 
 

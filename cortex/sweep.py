@@ -330,6 +330,31 @@ def seconds_left(record: Mapping[str, Any], found: list[Trial]) -> float | None:
     return sum(max(0.0, mean - ((trial.row or {}).get("elapsed") or 0.0)) for trial in open_trials)
 
 
+def overview(sweep: Sweep, found: list[Trial] | None = None) -> dict[str, Any]:
+    """What a list shows of a sweep; one that is damaged has a row that says why."""
+    row: dict[str, Any] = {"sweep": sweep.id, "directory": str(sweep.path), "name": name_of(sweep)}
+    try:
+        record = sweep.record()
+        found = trials(sweep) if found is None else found
+    except RunError as error:
+        return row | {"state": "damaged", "error": str(error)}
+    best, state = best_of(found), sweep_state(sweep, found)
+    return row | {
+        "state": state,
+        "created": record.get("created"),
+        "method": record["method"],
+        "objective": record["objective"],
+        "trials": len(found),
+        "over": sum(trial.state in OVER for trial in found),
+        "best": best.loss if best else None,
+        "best_trial": best.number if best else None,
+        "best_run": best.run.id if best and best.run else None,
+        "best_values": dict(best.values or {}) if best else None,
+        "seconds_left": seconds_left(record, found) if state in GOING else None,
+        "error": sweep.status().get("error"),
+    }
+
+
 def _number(value: Any) -> float | None:
     return value if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value) else None
 

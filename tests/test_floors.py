@@ -16,8 +16,9 @@ FLOORS: dict[int, tuple[str, ...]] = {
     0: (
         "cortex", "cortex.codes", "cortex.colours", "cortex.comparable", "cortex.config", "cortex.corpus",
         "cortex.elements", "cortex.gather", "cortex.generate", "cortex.kinds", "cortex.machine", "cortex.markup",
-        "cortex.measured", "cortex.metrics", "cortex.muon", "cortex.padding", "cortex.params", "cortex.places",
-        "cortex.report_style", "cortex.scores", "cortex.shapes", "cortex.spread", "cortex.units", "cortex.verbs",
+        "cortex.measured", "cortex.metrics", "cortex.muon", "cortex.padding", "cortex.params", "cortex.pareto",
+        "cortex.places", "cortex.report_style", "cortex.scores", "cortex.shapes", "cortex.spread", "cortex.units",
+        "cortex.verbs",
     ),
     1: (
         "cortex.blocks", "cortex.columns", "cortex.comparison_words", "cortex.curves", "cortex.device", "cortex.graph",
@@ -59,7 +60,7 @@ FLOORS: dict[int, tuple[str, ...]] = {
     9: (
         "cortex.prove", "cortex.repeat", "cortex.report_charts", "cortex.report_graphs", "cortex.report_tables",
         "cortex.session", "cortex.sweep_check", "cortex.tpe", "cortex.verbs.data", "cortex.verbs.look",
-        "cortex.verbs.measure", "cortex.verbs.metrics",
+        "cortex.verbs.measure", "cortex.verbs.metrics", "cortex.verbs.runs",
     ),
     10: (
         "cortex.report_runs", "cortex.sweep_driver", "cortex.verbs.compare", "cortex.verbs.export", "cortex.worker",

@@ -307,7 +307,7 @@ def test_a_sweep_stops_as_a_whole_and_goes_on(reference: list, say: Any, documen
         stop_sweep(sweep)
     assert say("sweep", "--stop", sweep.id)[0] == 2
     assert say("sweep", "--resume", "tiny")[0] == 0
-    assert outcome(trials(sweep)) == reference and sweep_state(sweep) == "finished"
+    assert [without_resumed(row) for row in outcome(trials(sweep))] == reference and sweep_state(sweep) == "finished"
 
 
 def _made(document: str, home: Places) -> Sweep:
@@ -338,6 +338,24 @@ def test_a_second_driver_is_refused_and_an_asked_one_starts_no_more(document: st
     assert Driver(sweep, home.store, hear=hear).run() == "stopped"
     assert [t.state for t in trials(sweep)] == ["finished", "waiting", "waiting", "waiting"]
     assert [event["event"] for event in heard] == ["trial", "over"] and Driver(sweep, home.store).run() == "finished"
+
+
+def test_an_interrupt_stops_the_sweep_as_a_whole(
+    say: Any, document: str, home: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = Driver.__init__
+
+    def init(self: Driver, *given: Any, **more: Any) -> None:
+        made(self, *given, **{**more, "hear": lambda event: os.kill(os.getpid(), signal.SIGINT)})
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Driver, "__init__", init)
+        patch.setattr(Driver, "_tell_over", lambda self, found, told: found)
+        code, out, _ = say("sweep", document, *GRID)
+    sweep = only(home)
+    assert code == 130 and f"python -m cortex sweep --resume {sweep.id} goes on with it" in out
+    assert [t.state for t in trials(sweep)] == ["finished", "waiting", "waiting", "waiting"]
+    assert sweep_state(sweep) == "stopped" and say("sweep", "--resume", sweep.id)[0] == 0
 
 
 def test_a_driver_and_its_worker_that_are_killed_lose_and_repeat_nothing(

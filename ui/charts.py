@@ -24,6 +24,7 @@ from ui.strokes import (
     safe,
     set_axes,
     thrifty,
+    uid_of,
 )
 from ui.theme import Theme
 
@@ -160,7 +161,7 @@ def figure(
     title, unit, suits = look_of(metric)
     log_y, log_x = suits if log_y is None else log_y, log_x and axis != "time"
     several = len(curves) + len(groups) > 1
-    drawing = _Drawing(go.Figure(), metric, axis, log_x, log_y, smoothing, theme, len(curves), several)
+    drawing = _Drawing(go.Figure(), metric, axis, log_x, log_y, smoothing, theme, len(curves) + len(groups), several)
     for group in groups:
         _draw_group(drawing, group)
     for curve in curves:
@@ -191,16 +192,16 @@ def _draw_curve(drawing: _Drawing, curve: Curve) -> None:
         legend = not (drawing.several and both)
         raw = line(
             drawing.chart, trained, width=1.2, opacity=faint_line, name=shown, legend=legend and not drawing.smoothing,
-            markers=len(trained[0]) < 3, uid=f"{curve.run}.raw", **look,
+            markers=len(trained[0]) < 3, uid=uid_of(curve.run, "raw"), **look,
         )  # fmt: skip
         if drawing.smoothing:
             raw.update(hoverinfo="skip", hovertemplate=None)
             smooth = drawing.points(curve, "train", drawing.smoothing)
-            of_it = dict(name=shown if name else f"{shown}, smoothed", legend=legend, uid=f"{curve.run}.smooth")
+            of_it = dict(name=shown if name else f"{shown}, smoothed", legend=legend, uid=uid_of(curve.run, "smooth"))
             line(drawing.chart, smooth, width=1.8, opacity=0.95, **of_it, **look)
     if both:
         few = len(validated[0]) < 40
-        of_it = dict(name=name or "validation", markers=few, uid=f"{curve.run}.validation")
+        of_it = dict(name=name or "validation", markers=few, uid=uid_of(curve.run, "validation"))
         line(drawing.chart, validated, width=3.0, opacity=1.0, **of_it, **look)
         if drawing.runs <= _MARKED:
             _mark_best(drawing, curve, *validated)
@@ -211,7 +212,7 @@ def _mark_best(drawing: _Drawing, curve: Curve, x: np.ndarray, y: np.ndarray) ->
     text = f"{y[best]:,.1f}" if drawing.metric in PERPLEXITIES else f"{y[best]:.3f}"
     drawing.chart.add_scatter(
         x=places(x[best : best + 1], drawing.axis), y=[float(y[best])], mode="markers+text" if labelled else "markers",
-        showlegend=False, hoverinfo="skip", legendgroup=curve.run, uid=f"{curve.run}.best",
+        showlegend=False, hoverinfo="skip", legendgroup=curve.run, uid=uid_of(curve.run, "best"),
         marker=dict(color=colour_of(curve.colour), size=11, symbol="circle-open", line=dict(width=2)),
         text=[text] if labelled else None, textposition="top center", textfont=dict(color=drawing.theme.text, size=12),
         cliponaxis=False,
@@ -226,14 +227,14 @@ def _draw_group(drawing: _Drawing, group: Group) -> None:
         if drawing.log_y:  # an interval may reach below 0, where a logarithmic axis has no place
             low = np.maximum(low, np.min(found.mean[found.mean > 0], initial=1.0) / 100)
         edge = dict(mode="lines", line=dict(width=0), hoverinfo="skip", showlegend=False, legendgroup=group.name)
-        drawing.chart.add_scatter(x=x, y=thrifty(found.high), uid=f"{group.name}.{kind}.high", **edge)
+        drawing.chart.add_scatter(x=x, y=thrifty(found.high), uid=uid_of(group.name, f"{kind}-high"), **edge)
         filled = dict(fill="tonexty", fillcolor=faint(colour, 0.28 if bold else 0.14))
-        drawing.chart.add_scatter(x=x, y=thrifty(low), uid=f"{group.name}.{kind}.low", **filled, **edge)
+        drawing.chart.add_scatter(x=x, y=thrifty(low), uid=uid_of(group.name, f"{kind}-low"), **filled, **edge)
         mean = line(
             drawing.chart, (found.x, found.mean), axis=drawing.axis, colour=colour, dash=dash_of(group.colour),
             group=group.name, width=3.0 if bold else 1.4, opacity=1.0 if bold else 0.7,
             name=name if bold else f"{name} training",
-            legend=bold or "validation" not in group.bands, markers=bold and len(x) < 40, uid=f"{group.name}.{kind}",
+            legend=bold or "validation" not in group.bands, markers=bold and len(x) < 40, uid=uid_of(group.name, kind),
         )  # fmt: skip
         mean.update(
             customdata=np.stack([found.low, found.high], 1).astype(np.float32),

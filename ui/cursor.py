@@ -73,12 +73,13 @@ def _place(axis: str, low: float, high: float) -> float:
     for name in (slid, typed):
         st.session_state[name] = value
     left, right = st.columns([4, 1], vertical_alignment="bottom")
+    label = f"{charts.AXES[axis][:1].upper()}{charts.AXES[axis][1:]}"
     left.slider(
-        charts.AXES[axis].capitalize(), low, high, key=slid, step=step, format="%.0f" if whole else "%.3g",
+        label, low, high, key=slid, step=step, format="%.0f" if whole else "%.3g",
         on_change=_chosen, args=(key, slid), label_visibility="collapsed",
     )  # fmt: skip
     right.number_input(
-        charts.AXES[axis].capitalize(), low, high, key=typed, step=step, format="%.0f" if whole else "%.4g",
+        label, low, high, key=typed, step=step, format="%.0f" if whole else "%.4g",
         on_change=_chosen, args=(key, typed),
     )  # fmt: skip
     return value

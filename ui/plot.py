@@ -24,7 +24,7 @@ def show_chart(figure: go.Figure, key: str, *, clicked: Callable[[Any], None] | 
             on a point without reports nothing.
     """
     told = {} if clicked is None else {"on_change": lambda: _tell(key, clicked)}
-    drawn = {"figure": figure.to_json(), "height": figure.layout.height, "clicks": clicked is not None}
+    drawn = {"figure": figure.to_json(remove_uids=False), "height": figure.layout.height, "clicks": clicked is not None}
     _frame(**drawn, key=key, default=None, **told)
 
 

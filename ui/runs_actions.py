@@ -14,7 +14,7 @@ from ui.plain import plain
 
 Row = dict[str, Any]
 _GO = "runs.go"  # page to go to in this script run
-_DELETE = "runs.delete"  # the runs that the dialog asks about
+_DELETE = "runs.to_delete"  # the runs that the dialog asks about
 _FAULTS = (RunError, labels.LabelError, OSError)
 
 
@@ -26,7 +26,7 @@ def bar(rows: Sequence[Row], everything: Sequence[Row]) -> None:
     resumable = [row for row in rows if row["state"] in RESUMABLE]
     ended = [row for row in rows if row["state"] not in ACTIVE]
     with st.container(horizontal=True, gap="xsmall", vertical_alignment="center"):
-        st.markdown(f"**{len(rows)} ticked**" if rows else ":gray[None ticked]", width=78)
+        st.markdown(f"**{len(rows)} ticked**" if rows else ":gray[None ticked]", width=92)
         _button("Open", "open", "open_in_full", one, lambda: _go(rows, "run"), "The run's own page.")
         _button("Watch", "watch", "monitoring", one, lambda: _go(rows, "train"), "The run on the Train page.")
         _button("Build", "restore", "account_tree", one and rows[0]["state"] != "damaged", lambda: _restore(rows[0]),

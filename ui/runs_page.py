@@ -43,9 +43,11 @@ def show() -> None:
             first_look(columns.in_order([row for row in rows if not row["archived"]], "created"))
         rows = runs_view.all_rows()
         first.empty()
+    head = st.container()
+    runs_view.controls(rows)  # drawn first: only then does the session have what the URL says
     view = runs_view.view(rows)
-    _head(rows, view)
-    runs_view.controls(rows)
+    with head:
+        _head(rows, view)
     if view.problem:
         st.error(plain(f"Filter, not applied: {view.problem}"), icon=":material/filter_alt_off:")
     ticked = _ticked(rows)
@@ -110,7 +112,7 @@ def _hidden(view: View, ticked: Sequence[Row]) -> None:
     if out:
         are = "run is" if len(out) == 1 else "runs are"
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.caption(f"{len(out)} of the ticked {are} not among those shown above.", width="content")
+            st.caption(f"{len(out)} ticked {are} not among those shown above.", width="content")
             st.button("Untick them", key="runs.untick", type="tertiary", on_click=runs_view.choose,
                       args=([row["run"] for row in ticked if row["run"] in shown],))  # fmt: skip
     if not view.rows:
@@ -127,7 +129,9 @@ def _part(part: str) -> None:
     rows = runs_view.all_rows()
     ticked = _ticked(rows)
     if part == "Many runs":
-        st.caption("Comes next.")
+        from ui.views import views
+
+        views(runs_view.view(rows).rows, [row["run"] for row in ticked])
         return
     if not ticked:
         st.caption("Tick runs at the left of the table to lay them over each other.")
@@ -142,9 +146,9 @@ def _drawn(part: str) -> Callable[[list[Row]], None]:
 
         return overlay
     if part == "Comparer":
-        from ui.runs_old import differences
+        from ui.comparer import comparer
 
-        return differences
-    from ui.runs_old import downloads
+        return comparer
+    from ui.take_away import take_away
 
-    return downloads
+    return take_away

@@ -18,8 +18,12 @@ from ui.runs_view import View
 
 _DRAWN = "runs.drawn"  # of each row of the table as the browser has it: the runs that it stands for
 TICKED = "runs.ticked"  # set for one script run: somebody has ticked something
-_MOST_HEIGHT = 388
+_MOST_HEIGHT = 318
 _ROW, _HEAD = 35, 38
+_WIDTHS = {
+    "name": 190, "state": 86, "tokenizer": 82, "device": 70, "source": 100, "best_perplexity": 88, "best_loss": 66,
+    "best_step": 76, "bits_per_byte": 100, "parameters": 96, "tokens": 104, "note": 200, "error": 260,
+}  # fmt: skip
 
 
 def first_look(rows: Sequence[dict[str, Any]]) -> None:
@@ -31,7 +35,7 @@ def first_look(rows: Sequence[dict[str, Any]]) -> None:
 def table(view: View) -> None:
     """Draw the table. Ticking sets TICKED and keeps the runs in the URL."""
     if view.by:
-        groups = columns.grouped(view.rows, view.by)
+        groups = columns.groups_in_order(columns.grouped(view.rows, view.by), view.sort, view.reverse)
         frame, config = _group_frame(groups, view.by)
         members = [[row["run"] for row in group.rows] for group in groups]
     else:
@@ -84,11 +88,12 @@ def _cells(values: list[Any], key: str) -> tuple[Any, Any]:
     form, help = (column.form, column.help) if column else ("setting", f"The setting {key}.")
     number = st.column_config.NumberColumn
     if form == "flag":
-        return [bool(value) for value in values], st.column_config.CheckboxColumn(width=64, help=help)
+        return ["★" if value else "" for value in values], st.column_config.TextColumn("★", width=36, help=help, pinned=True)
     if form == "date":
         return _dates(values), st.column_config.DatetimeColumn(format="D MMM HH:mm", width=96, help=help)
     if form == "share":
-        return values, st.column_config.ProgressColumn(format="percent", min_value=0.0, max_value=1.0, width=90, help=help)
+        shares = [None if value is None else 100 * value for value in values]
+        return shares, st.column_config.ProgressColumn(format="%.0f%%", min_value=0, max_value=100, width=92, help=help)
     if form == "list":
         return [value or [] for value in values], st.column_config.ListColumn(width=110, help=help)
     if form == "time":
@@ -97,10 +102,10 @@ def _cells(values: list[Any], key: str) -> tuple[Any, Any]:
         )
     if form in ("count", "loss", "perplexity"):
         shown = {"count": "%,.0f", "loss": "%.3f", "perplexity": "%,.1f"}[form]
-        return _numbers(values), number(format=shown, help=help, width=88 if form != "count" else 92)
+        return _numbers(values), number(format=shown, help=help, width=_WIDTHS.get(key, 92))
     if form == "setting" and all(type(value) in (int, float) or value is None for value in values):
-        return _numbers(values), number(help=help, width=84)
-    width = 210 if key == "name" else 92 if form == "setting" or key in ("state", "tokenizer", "device") else 130
+        return _numbers(values), number(help=help, width=92)
+    width = _WIDTHS.get(key, 92 if form == "setting" else 130)
     texts = [None if value is None or value == "" else " ".join(str(value).split())[:300] for value in values]
     return texts, st.column_config.TextColumn(width=width, help=help, pinned=key in ("state", "name"))
 
@@ -119,6 +124,8 @@ def _numbers(values: list[Any]) -> Any:
 
 def _group_frame(groups: Sequence[columns.Group], by: str) -> tuple[pd.DataFrame, dict[str, Any]]:
     """n, mean and 95 % interval of each group; a dash where its runs do not predict the same tokens."""
+    settings = columns.differing_settings([row for group in groups for row in group.rows])[: columns.MOST_SETTINGS]
+    settings = [name for name in settings if columns.title(name) != columns.title(by)]
     head = {columns.BY_SEEDS: "configuration", columns.BY_GROUP: "group"}.get(by) or columns.title(by)
     table: list[dict[str, Any]] = []
     for group in groups:
@@ -139,6 +146,7 @@ def _group_frame(groups: Sequence[columns.Group], by: str) -> tuple[pd.DataFrame
                 "± bits": _half(bits_mean), "best perplexity": best["best_perplexity"] if best else None,
                 "best run": best["name"] if best else None,
                 "states": ", ".join(f"{count} {state}" for state, count in states.most_common()),
+                **{columns.title(name): _shared(group.rows, name) for name in settings},
             }
         )  # fmt: skip
     number = st.column_config.NumberColumn
@@ -158,6 +166,12 @@ def _group_frame(groups: Sequence[columns.Group], by: str) -> tuple[pd.DataFrame
     }
     frame = pd.DataFrame(table, columns=list(table[0]) if table else [head])
     return frame.dropna(axis="columns", how="all"), config
+
+
+def _shared(rows: Sequence[dict[str, Any]], name: str) -> str | None:
+    """The value of a setting that all runs of a group have; None where they differ in it."""
+    values = {columns.in_words(columns.value(row, name), name) for row in rows}
+    return values.pop() if len(values) == 1 else None
 
 
 def _half(interval: Any) -> float | None:

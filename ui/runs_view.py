@@ -40,6 +40,8 @@ class View:
     archived: int
     keys: list[str]
     by: str
+    sort: str
+    reverse: bool
     problem: str = ""
 
 
@@ -69,7 +71,7 @@ def view(rows: Sequence[Row]) -> View:
     found = columns.in_order(found, sort, bool(state.get(REVERSE)))
     keys = [key for key in map(_key_of(rows).get, state.get(SHOWN) or ()) if key] or columns.shown_by_themselves(found)
     by = _group_keys(rows).get(state.get(BY) or "", columns.NO_GROUPS)
-    return View(found, len(kept) - len(found), len(rows) - len(kept), keys, by, problem)
+    return View(found, len(kept) - len(found), len(rows) - len(kept), keys, by, sort, bool(state.get(REVERSE)), problem)
 
 
 def controls(rows: Sequence[Row]) -> None:

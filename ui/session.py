@@ -39,6 +39,8 @@ RANGE = "range"  # the learning-rate test that this session started: file, proce
 WATCH = "watch"  # set for one script run: go to the Train page
 ALIKE = "alike"  # a setting of a node is made in every node of its kind
 REPAIRS = "repairs"  # what would mend each fault of the graph as it is
+REPORT = "report"  # the report that this session has made last: key, path, time, or its error
+OPEN = "open"  # set for one script run: go to the page of this run
 ENTERED = "entered"  # the entry file has run in this session
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import html
 import math
+import re
+import zlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -22,6 +24,13 @@ def safe(text: str, most: int = 60) -> str:
     """Text of a user as plotly shows it: no markup, not longer than fits."""
     text = " ".join(text.split())
     return html.escape(text if len(text) <= most else text[: most - 1] + "…", quote=False)
+
+
+def uid_of(run: str, part: str) -> str:
+    """What plotly knows a trace by; it makes a CSS class of it, so other letters than those of an identifier would break it."""
+    name = f"{run}-{part}"
+    sound = re.sub(r"[^A-Za-z0-9_-]", "_", name)
+    return sound if sound == name else f"{sound}-{zlib.crc32(name.encode()):08x}"
 
 
 def colour_of(number: int) -> str:

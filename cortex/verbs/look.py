@@ -1,4 +1,4 @@
-"""Verbs that look and change nothing but the store of prepared texts: presets, kinds, check, runs, evaluate, generate.
+"""Verbs that look and change nothing but the store of prepared texts: presets, kinds, check, evaluate, generate.
 
 torch is imported where it is needed, so that the others answer at once.
 """
@@ -10,8 +10,7 @@ import sys
 
 from cortex.graph import GraphError
 from cortex.report import known, print_json, print_table
-from cortex.runs import find_run, list_runs, summary
-from cortex.units import count, duration, loss, perplexity
+from cortex.runs import find_run
 from cortex.verbs.common import OK, USER_ERROR, UserError, load_graph, places_of
 
 
@@ -92,28 +91,6 @@ def check(arguments: argparse.Namespace) -> int:
     print(f"parameters {known(planned.total)}, vocabulary {vocabulary}; no fault")
     if references:
         print(in_words(references))
-    return OK
-
-
-def runs(arguments: argparse.Namespace) -> int:
-    """List the runs."""
-    root = places_of(arguments).runs
-    rows = [summary(run) for run in list_runs(root)]
-    if arguments.json:
-        for row in rows:
-            print_json(row)
-        return OK
-    if not rows:
-        print(f"no runs in {root}; python -m cortex train --preset small starts one")
-        return OK
-    print_table(
-        ["run", "state", "step", "parameters", "best loss", "best perplexity", "at step", "time"],
-        [
-            [row["run"], row["state"], known(row["step"]), count(row["parameters"]), loss(row["best_loss"]),
-             perplexity(row["best_perplexity"]), known(row["best_step"]), duration(row["elapsed"])]
-            for row in rows
-        ],
-    )  # fmt: skip
     return OK
 
 
