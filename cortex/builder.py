@@ -69,11 +69,14 @@ def plan(graph: Graph, vocabulary: int | None = None, labels: int | None = None)
         labels: number of classes or tags of the data; None where it has none, or while it is not prepared.
     """
     wiring = wiring_issues(graph)
-    resolver = Resolver(graph, wiring, Targets(graph, vocabulary, labels or None))
+    targets = Targets(graph, vocabulary, labels or None)
+    resolver = Resolver(graph, wiring, targets)
     for node in wiring.order:
         resolver.visit(node)
     resolver.tie()
     resolver.leaks()
+    for fault in targets.hiding_faults():
+        resolver.fault(*fault)
     issues = [*wiring.issues, *resolver.issues, *_training_issues(graph)]
     issues.sort(key=lambda issue: issue.follows is not None)
     calls = () if issues else tuple(_lower(graph, resolver.calls))

@@ -43,6 +43,7 @@ FLOORS: dict[float, tuple[str, ...]] = {
         "cortex.device",
         "cortex.optimize",
     ),
+    2.7: ("cortex.evaluate",),
     2.5: ("cortex.encode_rows", "cortex.examples", "cortex.masking", "cortex.scores"),
     3: (
         "cortex.row_store",
@@ -51,7 +52,6 @@ FLOORS: dict[float, tuple[str, ...]] = {
         "cortex.kinds.merge",
         "cortex.ports",
         "cortex.train",
-        "cortex.evaluate",
         "cortex.generate",
         "cortex.sources",
         "cortex.sources_hub",
@@ -59,6 +59,7 @@ FLOORS: dict[float, tuple[str, ...]] = {
         "cortex.targets",
     ),
     4: (
+        "cortex.measures",
         "cortex.kinds.basic",
         "cortex.kinds.attention",
         "cortex.kinds.embedding",
@@ -68,6 +69,7 @@ FLOORS: dict[float, tuple[str, ...]] = {
         "cortex.ranks",
         "cortex.standalone",
     ),
+    4.5: ("cortex.standalone_tasks",),
     5: (
         "cortex.references",
         "cortex.words",
@@ -81,7 +83,10 @@ FLOORS: dict[float, tuple[str, ...]] = {
     6: ("cortex.layers", "cortex.statistics", "cortex.status", "cortex.asked", "cortex.queue", "cortex.model"),
     7: ("cortex.builder", "cortex.presets"),
     8: ("cortex.checkpoints", "cortex.edit", "cortex.describe", "cortex.model_text", "cortex.recipes"),
-    9: ("cortex.export",),
+    9: (
+        "cortex.export",
+        "cortex.answers",
+    ),
     10: ("cortex.judge", "cortex.launch", "cortex.prove", "cortex.lr_range"),
     11: ("cortex.session",),
     12: ("cortex.worker", "cortex.report"),
@@ -102,6 +107,7 @@ ALONE = (
     "cortex.evaluate", "cortex.generate", "cortex.encode", "cortex.places", "cortex.standalone", "cortex.codes",
     "cortex.files", "cortex.hub", "cortex.hub_data", "cortex.columns", "cortex.rows", "cortex.encode_rows", "cortex.examples",
     "cortex.masking", "cortex.padding", "cortex.scores", "cortex.feed",
+    "cortex.standalone_tasks",
 )  # fmt: skip
 SCREEN = {"streamlit", "streamlit_flow", "plotly"}
 NO_TORCH = ("cortex.params", "cortex.graph", "cortex.places", "cortex.units", "cortex.registry", "cortex.runs", "cortex.status")

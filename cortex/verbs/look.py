@@ -70,7 +70,7 @@ def check(arguments: argparse.Namespace) -> int:
         try:
             prepared = data.lookup(node, places_of(arguments).store)
             if prepared:
-                planned = plan(graph, prepared.vocab_size)
+                planned = plan(graph, *prepared.sizes)
                 short = data.too_short(node, prepared)
                 found += [Issue(node.id, "seq_len", short)] if short else []
                 references = quick_references(prepared)

@@ -63,7 +63,7 @@ def ready(graph: Graph, arguments: argparse.Namespace) -> Prepared:
     _check_device(graph)
     node = data.source_node(graph)
     prepared = prepared_for(node, places_of(arguments), Told(sys.stderr.isatty()))
-    refuse(plan(graph, prepared.vocab_size).issues)
+    refuse(plan(graph, *prepared.sizes).issues)
     short = data.too_short(node, prepared)
     if short:
         raise UserError(f"{node.id}: {short}; set seq_len to at most {prepared.count('train')}, or give a longer text")
