@@ -79,9 +79,7 @@ class Targets:
                 what = "hides tokens of what a decoder is told to write, which would have to guess both"
                 yield node.id, "target", what, "choose Label, which compares the target side of Pairs"
             elif rate != _values(first)["mask_rate"]:
-                what = (
-                    f"mask_rate={rate} is not that of {first.id}, {_values(first)['mask_rate']}, the first of them"
-                )
+                what = f"mask_rate={rate} is not that of {first.id}, {_values(first)['mask_rate']}, the first of them"
                 yield node.id, "mask_rate", what, "make them equal"
 
     def scores_behind(self, node_id: str) -> set[str]:
