@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cortex.graph import GraphError
 from cortex.report import known, print_json, print_table, start_notes
@@ -132,12 +132,16 @@ def runs(arguments: argparse.Namespace) -> int:
         ["run", "task", "state", "step", "parameters", "best loss", "best perplexity", "accuracy", "F1", "at step", "time"],
         [
             [row["run"], row["task"] or UNKNOWN, row["state"], known(row["step"]), count(row["parameters"]),
-             loss(row["best_loss"]), perplexity(row["best_perplexity"]), *(share((row["best_metrics"] or {}).get(key)) for key in ("accuracy", "f1")),
-             known(row["best_step"]), duration(row["elapsed"])]
+             loss(row["best_loss"]), perplexity(row["best_perplexity"]), *_rates(row), known(row["best_step"]),
+             duration(row["elapsed"])]
             for row in rows
         ],
     )  # fmt: skip
     return OK
+
+
+def _rates(row: dict[str, Any]) -> list[str]:
+    return [share((row["best_metrics"] or {}).get(key)) for key in ("accuracy", "f1")]
 
 
 def evaluate(arguments: argparse.Namespace) -> int:
