@@ -76,11 +76,14 @@ def plan(graph: Graph, vocabulary: int | None = None, labels: int | None = None)
     laid_out, faults = passed_by(expanded.graph)
     wiring = wiring_issues(laid_out) if expanded.places else drawn
     wiring.issues += [Issue(node, "bypass", message, hint) for node, (message, hint) in faults.items() if expanded.places]
-    resolver = Resolver(laid_out, wiring, Targets(laid_out, vocabulary, labels or None))
+    targets = Targets(laid_out, vocabulary, labels or None)
+    resolver = Resolver(laid_out, wiring, targets)
     for node in wiring.order:
         resolver.visit(node)
     resolver.tie()
     resolver.leaks()
+    for fault in targets.hiding_faults():
+        resolver.fault(*fault)
     issues = [*drawn.issues, *expanded.issues, *_found(drawn, wiring, resolver, expanded), *_training_issues(graph)]
     issues.sort(key=lambda issue: issue.follows is not None)
     calls = () if issues else tuple(_lower(laid_out, resolver.calls))

@@ -44,6 +44,9 @@ COLUMNS: dict[str, Column] = {
     "bits_per_byte": Column(
         "bits per byte", "loss", "A dash where it would not be honest: words hidden by <unk>, or text lost."
     ),
+    "task": Column("task", help="What is learned: the next token of a text, labels, tags, pairs, hidden tokens."),
+    "best_metric": Column("best metric", "share", "Of the main loss at the best validation: accuracy, or F1 over spans."),
+    "metric": Column("metric", help="What best metric is."),
     "source": Column("data"),
     "tokenizer": Column("tokenizer"),
     "vocabulary": Column("vocabulary", "count"),
@@ -73,7 +76,7 @@ COLUMNS: dict[str, Column] = {
 # Shown whatever is in them; then those that differ; the others when somebody asks for them.
 ALWAYS = ("state", "name", "best_perplexity", "best_loss", "best_step", "created")
 WHERE_THEY_DIFFER = (
-    "starred", "progress", "bits_per_byte", "source", "tokenizer", "parameters", "tokens",
+    "starred", "progress", "task", "best_metric", "bits_per_byte", "source", "tokenizer", "parameters", "tokens",
     "mean_tokens_per_second", "elapsed", "device", "sweep", "note", "tags", "error",
 )  # fmt: skip
 _FIRST = ("starred", "state", "name", "progress", "best_perplexity", "best_loss", "best_step", "bits_per_byte", "source",

@@ -17,8 +17,7 @@ FLOORS: dict[int, tuple[str, ...]] = {
         "cortex", "cortex.codes", "cortex.colours", "cortex.comparable", "cortex.config", "cortex.corpus",
         "cortex.elements", "cortex.gather", "cortex.generate", "cortex.kinds", "cortex.machine", "cortex.markup",
         "cortex.measured", "cortex.metrics", "cortex.muon", "cortex.padding", "cortex.params", "cortex.pareto",
-        "cortex.places", "cortex.report_style", "cortex.scores", "cortex.shapes", "cortex.spread", "cortex.units",
-        "cortex.verbs",
+        "cortex.places", "cortex.report_style", "cortex.shapes", "cortex.spread", "cortex.units", "cortex.verbs",
     ),
     1: (
         "cortex.blocks", "cortex.columns", "cortex.comparison_words", "cortex.curves", "cortex.device", "cortex.graph",
@@ -27,26 +26,27 @@ FLOORS: dict[int, tuple[str, ...]] = {
     ),
     2: (
         "cortex.bypass", "cortex.drawing", "cortex.evaluate", "cortex.files", "cortex.history", "cortex.hub_data",
-        "cortex.kinds.common", "cortex.kinds.merge", "cortex.kinds.subgraph", "cortex.losses", "cortex.masking",
-        "cortex.ports", "cortex.preview", "cortex.rework", "cortex.rows", "cortex.runs", "cortex.saves",
-        "cortex.source_params", "cortex.steps", "cortex.targets",
+        "cortex.kinds.common", "cortex.kinds.merge", "cortex.kinds.subgraph", "cortex.ports", "cortex.preview",
+        "cortex.rework", "cortex.rows", "cortex.runs", "cortex.saves", "cortex.source_params", "cortex.steps",
+        "cortex.targets",
     ),
     3: (
         "cortex.asked", "cortex.checks", "cortex.deleting", "cortex.documents", "cortex.encode", "cortex.examples",
         "cortex.filters", "cortex.kinds.attention", "cortex.kinds.basic", "cortex.kinds.embedding",
-        "cortex.kinds.sequence", "cortex.origin", "cortex.queue", "cortex.report", "cortex.status", "cortex.store",
-        "cortex.sweep", "cortex.tables", "cortex.timeline", "cortex.train",
+        "cortex.kinds.sequence", "cortex.losses", "cortex.masking", "cortex.origin", "cortex.queue", "cortex.report",
+        "cortex.scores", "cortex.status", "cortex.store", "cortex.sweep", "cortex.tables", "cortex.timeline",
     ),
     4: (
         "cortex.encode_rows", "cortex.expand", "cortex.feed", "cortex.hopeless", "cortex.kinds.gpt",
-        "cortex.kinds.transformer", "cortex.ranks", "cortex.references", "cortex.resolve", "cortex.run_columns",
-        "cortex.sources_hub", "cortex.standalone", "cortex.words",
+        "cortex.kinds.transformer", "cortex.measures", "cortex.references", "cortex.resolve", "cortex.run_columns",
+        "cortex.sources_hub", "cortex.train", "cortex.words",
     ),
     5: (
-        "cortex.layers", "cortex.model", "cortex.row_store", "cortex.sources", "cortex.templates",
+        "cortex.layers", "cortex.model", "cortex.ranks", "cortex.row_store", "cortex.sources", "cortex.standalone",
+        "cortex.templates",
     ),
     6: (
-        "cortex.builder", "cortex.data", "cortex.presets",
+        "cortex.builder", "cortex.data", "cortex.presets", "cortex.standalone_tasks",
     ),
     7: (
         "cortex.advice", "cortex.checkpoints", "cortex.compare", "cortex.describe", "cortex.edit", "cortex.flops",
@@ -54,31 +54,35 @@ FLOORS: dict[int, tuple[str, ...]] = {
         "cortex.statistics",
     ),
     8: (
-        "cortex.comparison", "cortex.export", "cortex.index", "cortex.judge", "cortex.launch", "cortex.loggers",
+        "cortex.answers", "cortex.comparison", "cortex.export", "cortex.index", "cortex.launch", "cortex.loggers",
         "cortex.space", "cortex.verbs.common",
     ),
     9: (
-        "cortex.prove", "cortex.repeat", "cortex.report_charts", "cortex.report_graphs", "cortex.report_tables",
-        "cortex.session", "cortex.sweep_check", "cortex.tpe", "cortex.verbs.data", "cortex.verbs.look",
-        "cortex.verbs.measure", "cortex.verbs.metrics", "cortex.verbs.runs",
+        "cortex.judge", "cortex.prove", "cortex.repeat", "cortex.report_charts", "cortex.report_graphs",
+        "cortex.report_tables", "cortex.sweep_check", "cortex.tpe", "cortex.verbs.data", "cortex.verbs.measure",
+        "cortex.verbs.metrics", "cortex.verbs.runs",
     ),
     10: (
-        "cortex.report_runs", "cortex.sweep_driver", "cortex.verbs.compare", "cortex.verbs.export", "cortex.worker",
+        "cortex.report_runs", "cortex.session", "cortex.sweep_driver", "cortex.verbs.compare", "cortex.verbs.export",
+        "cortex.verbs.look",
     ),
     11: (
-        "cortex.report_html", "cortex.verbs.sweep", "cortex.verbs.training",
+        "cortex.report_html", "cortex.verbs.sweep", "cortex.worker",
     ),
     12: (
-        "cortex.verbs.lr_range", "cortex.verbs.report",
+        "cortex.verbs.report", "cortex.verbs.training",
     ),
     13: (
-        "cortex.command",
+        "cortex.verbs.lr_range",
     ),
     14: (
+        "cortex.command",
+    ),
+    15: (
         "cortex.__main__",
     ),
-    15: ("ui",),
-    16: ("pages", "streamlit_app"),
+    16: ("ui",),
+    17: ("pages", "streamlit_app"),
 }  # fmt: skip
 # On these two floors a module may import its neighbours.
 SHARED = ("ui", "pages")
@@ -88,7 +92,7 @@ ALONE = (
     "cortex.optimize", "cortex.train", "cortex.evaluate", "cortex.generate", "cortex.encode", "cortex.places",
     "cortex.standalone", "cortex.codes", "cortex.files", "cortex.hub", "cortex.hub_data", "cortex.padding",
     "cortex.columns", "cortex.rows", "cortex.encode_rows", "cortex.examples", "cortex.masking", "cortex.scores",
-    "cortex.feed",
+    "cortex.feed", "cortex.standalone_tasks",
 )  # fmt: skip
 SCREEN = {"streamlit", "streamlit_flow", "plotly"}
 NO_TORCH = (

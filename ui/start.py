@@ -45,7 +45,7 @@ def look(graph: Graph, where: Places) -> tuple[Plan, data.Prepared | None]:
         except CorpusError as error:
             fault = str(error).removeprefix("path: ")
     if prepared is not None:
-        planned = plan(graph, prepared.vocab_size)
+        planned = plan(graph, *prepared.sizes)
         fault = data.too_short(node, prepared)
     if fault is None:
         fault = st.session_state.get(session.PREPARING, {}).get("error", {}).get(_key(node))
