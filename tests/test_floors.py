@@ -88,6 +88,7 @@ FLOORS: dict[float, tuple[str, ...]] = {
         "cortex.asked",
         "cortex.queue",
         "cortex.model",
+        "cortex.sound",
     ),
     7: ("cortex.builder", "cortex.presets"),
     8: ("cortex.checkpoints", "cortex.edit", "cortex.describe", "cortex.model_text", "cortex.recipes"),
