@@ -54,7 +54,7 @@ def leaks(found: Resolver) -> None:
             seen = kind.seen_whole(complete(kind.params, node.params)) if kind.inputs else ()
             sources = {port: found.wiring.inputs[node_id].get(port) for port in seen}
             later = [port for port, source in sources.items() if "T" in _letters(found.shapes.get(source))]
-            if not later or node_id in told:
+            if not later or node_id in told or not _letters(found.shapes.get(node_id)):
                 continue
             told.add(node_id)
             where = f" of port {later[0]}" if len(kind.inputs) > 1 else ""
