@@ -21,6 +21,7 @@ from cortex.params import complete, params_of, problems
 from cortex.registry import KINDS
 from cortex.resolve import Call, Resolver
 from cortex.shapes import Dim, Shape, shape_text
+from cortex.sound import leaks, tie
 from cortex.targets import LABELS, Targets
 
 __all__ = ["TRAINING", "Call", "Dim", "Model", "Plan", "PlanError", "Shape", "build", "plan", "shape_text", "train_config"]
@@ -80,8 +81,8 @@ def plan(graph: Graph, vocabulary: int | None = None, labels: int | None = None)
     resolver = Resolver(laid_out, wiring, targets)
     for node in wiring.order:
         resolver.visit(node)
-    resolver.tie()
-    resolver.leaks()
+    tie(resolver)
+    leaks(resolver)
     for fault in targets.hiding_faults():
         resolver.fault(*fault)
     issues = [*drawn.issues, *expanded.issues, *_found(drawn, wiring, resolver, expanded), *_training_issues(graph)]

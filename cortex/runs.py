@@ -293,8 +293,8 @@ def _started_as(run: Run) -> str | None:
 
 SUMMARY = (
     "run", "name", "state", "created", "source", "task", "step", "steps", "last_step", "progress", "epoch", "tokens",
-    "parameters", "vocabulary", "train_loss", "tokens_per_second", "mean_tokens_per_second", "elapsed", "seconds_left", "best_loss",
-    "best_perplexity", "best_step", "best_tokens", "best_elapsed", "bits_per_byte", "why_not_bits", "word_perplexity",
+    "parameters", "vocabulary", "train_loss", "tokens_per_second", "mean_tokens_per_second", "elapsed", "seconds_left",
+    "best_loss", "best_perplexity", "best_step", "best_tokens", "best_elapsed", "bits_per_byte", "why_not_bits", "word_perplexity",
     "why_not_words", "tokenizer", "data", "validation_text", "device", "error", "problem", "directory", "parent", "group",
     "unit", "metric", "best_metric", "best_metrics",
     "cut_rows", "sweep", "seed", "note", "tags", "starred", "archived",
@@ -306,8 +306,8 @@ def summary(run: Run, progress: Mapping[str, Any] | None = None) -> dict[str, An
 
     `best_*` are of the lowest validation loss, not the last. `best_metric` is what `metric` names, of the main loss;
     `best_perplexity` is None where exp of that loss is no perplexity. `tokens_per_second` is of the last point of the curve,
-    without validations; `mean_tokens_per_second` of the whole run, all tokens over all time. `error` is why a run failed or cannot be
-    read, `problem` what else of its folder cannot. `progress` is what the caller has read of the events already.
+    without validations; `mean_tokens_per_second` of the whole run, all tokens over all time. `error` is why a run failed or
+    cannot be read, `problem` what else of its folder cannot. `progress` is what the caller has read of the events already.
     """
     found = Progress(run.path / "metrics.jsonl").read() if progress is None else progress
     return summary_of(run, recorded(run), found, run.status(), labels.read(run))

@@ -42,8 +42,8 @@ FLOORS: dict[int, tuple[str, ...]] = {
         "cortex.sources_hub", "cortex.train", "cortex.words",
     ),
     5: (
-        "cortex.layers", "cortex.model", "cortex.ranks", "cortex.row_store", "cortex.sources", "cortex.standalone",
-        "cortex.templates",
+        "cortex.layers", "cortex.model", "cortex.ranks", "cortex.row_store", "cortex.sound", "cortex.sources",
+        "cortex.standalone", "cortex.templates",
     ),
     6: (
         "cortex.builder", "cortex.data", "cortex.presets", "cortex.standalone_tasks",

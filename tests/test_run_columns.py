@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from cortex.filters import FilterError
 from cortex.run_columns import (
     BY_GROUP,
     BY_SEEDS,
@@ -21,7 +22,6 @@ from cortex.run_columns import (
     shown_by_themselves,
     value,
 )
-from cortex.filters import FilterError
 from cortex.runs import SUMMARY
 
 
