@@ -13,6 +13,7 @@ from cortex.runs import RunError
 from cortex.verbs import data, look, training
 from cortex.verbs.common import INTERRUPTED, OK, USER_ERROR, UserError
 from cortex.verbs.export import export
+from cortex.verbs.imports import import_document
 from cortex.verbs.lr_range import lr_range
 from cortex.verbs.measure import measure
 
@@ -87,6 +88,9 @@ def _parser() -> _Parser:
     added.add_argument("--markdown", action="store_true", help="the node reference page")
     takes_graph(verb("check", look.check, "List every fault of a graph, or its shapes and parameters."))
     takes_graph(verb("measure", measure, "Prepare a graph's text: its sizes, duplicates, perplexities of counting models."))
+    added = verb("import", import_document, "Translate a document of the Flask original (LiteGraph JSON), with a report.")
+    added.add_argument("file", metavar="FILE.json", help="the document; subgraphs that it refers to are looked for beside it")
+    added.add_argument("-o", "--output", metavar="FILE", help="where to write the graph (default: standard output)")
     added = verb("train", training.train, "Train a graph, or start a run that was created.", takes_runs=True)
     takes_graph(added)
     added.add_argument("--name", help="name of the run (default: that of the graph)")
