@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import random
 from pathlib import Path
@@ -328,9 +329,9 @@ def _spoil(value: Any, draw: random.Random) -> None:
     elif draw.random() < 0.2:
         del value[key]
     elif isinstance(value, list) and draw.random() < 0.2:
-        value.append(value[key])
+        value.append(copy.deepcopy(value[key]))
     else:
-        value[key] = draw.choice(JUNK)
+        value[key] = copy.deepcopy(draw.choice(JUNK))
 
 
 # From a terminal
