@@ -16,6 +16,7 @@ from cortex.verbs.export import export
 from cortex.verbs.imports import import_document
 from cortex.verbs.lr_range import lr_range
 from cortex.verbs.measure import measure
+from cortex.verbs.sweep import add_options, sweep, sweeps
 
 
 class _Parser(argparse.ArgumentParser):
@@ -104,6 +105,11 @@ def _parser() -> _Parser:
     )
     added.add_argument("run", metavar="RUN", help="a run's name or directory")
     takes_now(added)
+    added = verb("sweep", sweep, "Try settings of a graph, run after run; resume or stop a sweep.", takes_runs=True)
+    takes_graph(added)
+    add_options(added, _positive, _between(0.01, 1e6))
+    added = verb("sweeps", sweeps, "List the sweeps, or the trials of one.", takes_runs=True)
+    added.add_argument("sweep", nargs="?", metavar="SWEEP", help="a sweep's id or name")
     added = verb("extend", training.extend, "Train further, in a new run, from where a run ended.", takes_runs=True)
     added.add_argument("run", metavar="RUN", help="a run's name or directory")
     added.add_argument("--epochs", type=_positive, metavar="N")

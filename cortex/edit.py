@@ -9,9 +9,11 @@ from typing import Any
 
 from cortex.builder import TRAINING
 from cortex.graph import Graph, Node
-from cortex.params import Param
+from cortex.params import Choice, Param
 from cortex.presets import MODEL, set_model
 from cortex.registry import KINDS
+
+_SCOPES = ("training", "nodes", "model")
 
 
 class SettingError(ValueError):
@@ -22,28 +24,59 @@ def apply_setting(graph: Graph, text: str) -> Graph:
     """The graph with the setting `KEY=VALUE` made; SettingError says why it cannot be."""
     key, equals, value = text.partition("=")
     scope, *rest = key.strip().split(".")
-    if not equals or scope not in ("training", "nodes", "model"):
+    if not equals or scope not in _SCOPES:
         raise SettingError("expected training.NAME=VALUE, nodes.ID.NAME=VALUE or model.NAME=VALUE")
-    if scope == "nodes" and len(rest) == 2:
-        node_id, name = rest
-        if node_id not in graph:
-            raise SettingError(f"there is no node {node_id}; the nodes are {', '.join(node.id for node in graph.nodes)}")
-        kind = KINDS.get(graph.node(node_id).kind)
-        own = kind is not None and "kind" in kind.params and value.strip() not in KINDS  # Loss has a setting of that name
+    params, name = _params(graph, key.strip())
+    if scope == "nodes":
+        own = "kind" in params and value.strip() not in KINDS  # Loss has a setting of that name
         if name == "kind" and not own:
-            return change_kind(graph, node_id, value.strip())
-        if kind is None:
-            raise SettingError(f"node {node_id} is of the unknown kind {graph.node(node_id).kind!r}")
-        return graph.with_param(node_id, name, _parsed(kind.params, name, value))
-    if scope == "nodes" or len(rest) != 1:
-        raise SettingError(f"{key} names no setting; expected training.NAME, nodes.ID.NAME or model.NAME")
+            return change_kind(graph, rest[0], value.strip())
+        _check_known(graph.node(rest[0]))
+        return graph.with_param(rest[0], name, _parsed(params, name, value))
     if scope == "training":
-        return graph.with_training(rest[0], _parsed(TRAINING, rest[0], value))
-    value = _parsed(MODEL, rest[0], value)
+        return graph.with_training(name, _parsed(params, name, value))
+    value = _parsed(params, name, value)
     try:
-        return set_model(graph, rest[0], value)
+        return set_model(graph, name, value)
     except ValueError as error:
         raise SettingError(str(error)) from None
+
+
+def param_of(graph: Graph, key: str) -> Param:
+    """The setting that a key names; the kind of a node is a choice among the kinds of its role.
+
+    Raises:
+        SettingError: the graph has no such setting.
+    """
+    params, name = _params(graph, key)
+    scope, *rest = key.split(".")
+    if scope == "nodes":
+        _check_known(graph.node(rest[0]))
+        if name == "kind" and name not in params:
+            kind = graph.node(rest[0]).kind
+            alike = tuple(other for other in KINDS if KINDS[other].role == KINDS[kind].role)
+            return Choice(default=kind, options=alike, help="What the node is.")
+    if name not in params:
+        raise SettingError(f"{name} is not a setting here; expected one of {', '.join(params)}")
+    return params[name]
+
+
+def _params(graph: Graph, key: str) -> tuple[Mapping[str, Param], str]:
+    """The settings beside the one that a key names, and its name."""
+    scope, *rest = key.split(".")
+    if scope == "nodes" and len(rest) == 2:
+        if rest[0] not in graph:
+            raise SettingError(f"there is no node {rest[0]}; the nodes are {', '.join(node.id for node in graph.nodes)}")
+        kind = KINDS.get(graph.node(rest[0]).kind)
+        return kind.params if kind else {}, rest[1]
+    if scope not in _SCOPES or scope == "nodes" or len(rest) != 1:
+        raise SettingError(f"{key} names no setting; expected training.NAME, nodes.ID.NAME or model.NAME")
+    return TRAINING if scope == "training" else MODEL, rest[0]
+
+
+def _check_known(node: Node) -> None:
+    if node.kind not in KINDS:
+        raise SettingError(f"node {node.id} is of the unknown kind {node.kind!r}")
 
 
 def change_kind(graph: Graph, node_id: str, kind: str) -> Graph:

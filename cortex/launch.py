@@ -13,6 +13,7 @@ from cortex.builder import train_config
 from cortex.graph import Graph
 from cortex.queue import take_ticket
 from cortex.runs import ACTIVE, RESUMABLE, Run, RunError, create_run, summary_name
+from cortex.sweep import Sweep
 
 _PROJECT = Path(__file__).parents[1]
 
@@ -67,7 +68,13 @@ def extend(parent: Run, *, steps: int = 0, epochs: int = 0, name: str | None = N
 
 def spawn(run: Run) -> subprocess.Popen[bytes]:
     """Start a worker on a run that was created; it goes on whatever happens to this process."""
-    return _spawn("train", run)
+    return _spawn("train", str(run.path), log=run.path)
+
+
+def spawn_sweep(sweep: Sweep) -> subprocess.Popen[bytes]:
+    """Start a driver on a sweep that was created, or left; it goes on whatever happens to this process."""
+    sweep.request("resume")  # the state is "starting" until the driver is there
+    return _spawn("sweep", "--resume", str(sweep.path), log=sweep.path)
 
 
 def spawn_resume(run: Run) -> subprocess.Popen[bytes]:
@@ -75,7 +82,7 @@ def spawn_resume(run: Run) -> subprocess.Popen[bytes]:
     check_resumable(run)
     take_ticket(run)
     run.request("resume")  # the state is "starting" until the worker is there
-    return _spawn("resume", run)
+    return _spawn("resume", str(run.path), log=run.path)
 
 
 def check_resumable(run: Run) -> None:
@@ -86,13 +93,13 @@ def check_resumable(run: Run) -> None:
         raise RunError(f"run {run.id} is {state}; only a run that is {', '.join(RESUMABLE)} can be resumed{hint}")
 
 
-def _spawn(verb: str, run: Run) -> subprocess.Popen[bytes]:
-    with open(run.path / "log.txt", "ab") as log:
+def _spawn(*arguments: str, log: Path) -> subprocess.Popen[bytes]:
+    with open(log / "log.txt", "ab") as errors:
         return subprocess.Popen(
-            [sys.executable, "-m", "cortex", verb, str(run.path)],
+            [sys.executable, "-m", "cortex", *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
-            stderr=log,
+            stderr=errors,
             start_new_session=True,
             cwd=_PROJECT,
             env={**os.environ, "CORTEXNODUS_HOME": str(Path(os.environ.get("CORTEXNODUS_HOME") or ".").absolute())},

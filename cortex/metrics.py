@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
+import stat
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,88 +15,235 @@ Event = dict[str, Any]
 
 # What an event must carry to be drawn or counted; one that does not is passed over like a torn line.
 _NEEDED = {"train": ("step", "tokens", "loss", "elapsed"), "validation": ("step", "tokens", "loss", "elapsed")}
+# What else is a number or a text wherever it stands; of another type it is as if it were not known.
+_NUMBERS = frozenset(
+    (
+        "step", "tokens", "loss", "elapsed", "time", "epoch", "lr", "grad_norm", "tokens_per_second", "steps", "last_step",
+        "steps_per_epoch", "eval_every", "hold_steps", "seconds_per_step", "parameters", "vocabulary", "train_tokens",
+        "validation_tokens", "validation_bytes", "validation_words", "threads", "processes",
+    )
+)  # fmt: skip
+_TEXTS = frozenset(
+    (
+        "source", "tokenizer", "validation_text", "why_not_bits", "why_not_words", "device", "precision", "prompt", "text",
+        "state", "why", "parent",
+    )
+)  # fmt: skip
+_LARGEST = 2.0**63  # of a number that a chart or a table can hold
+
+# A run of many points is mostly train events, and of them the table needs only the last: the others are not even looked at,
+# where they begin as the worker writes them.
+_TRAIN = b'{"event": "train", '
+_OTHER = re.compile(rb'\n(?!\{"event": "train", )')
+_TRAIN_ANYHOW = re.compile(rb'"event"\s*:\s*"train"')
+
+_CHUNK = 2**20
+_LONGEST_LINE = 2**24  # bytes; no event is longer, and a foreign file may have no line ends at all
+_CONTEXT = 256  # bytes before what has been read, by which a file that was cut back and has grown again is known
+
+_OF_START = (
+    "steps", "last_step", "steps_per_epoch", "parameters", "vocabulary", "device", "source", "tokenizer", "train_tokens",
+    "validation_tokens", "validation_bytes", "why_not_bits", "validation_words", "validation_text", "why_not_words",
+)  # fmt: skip
 
 
 class EventReader:
     """All events of a run's metrics.jsonl; a torn last line waits until it is whole."""
 
     def __init__(self, path: Path) -> None:
-        self._tail = _Tail(path)
+        self._tail = Tail(path)
         self._events: list[Event] = []
 
     def read(self) -> list[Event]:
-        """Every whole event so far; a line that is not one is passed over."""
-        again, new = self._tail.read()
+        """Every whole event so far, as `event_of` gives it; a line that is not one is passed over."""
+        again, chunks = self._tail.read()
+        new = [event for lines in chunks for line in lines if (event := event_of(line))]
         self._events = new if again else [*self._events, *new] if new else self._events
         return self._events
 
 
 class Progress:
-    """What the events so far say of a run, kept without the events themselves."""
+    """What the events so far say of a run, kept without the events themselves.
 
-    def __init__(self, path: Path) -> None:
-        self._tail = _Tail(path)
-        self._facts: Event = {}
+    Args:
+        kept: what `state` gave before, in this process or another, to go on from.
+    """
+
+    def __init__(self, path: Path, kept: Mapping[str, Any] | None = None) -> None:
+        self._tail = Tail(path, (kept or {}).get("tail"))
+        self._facts: Event = dict((kept or {}).get("facts", {}))
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """What has been read and how far, as plain data."""
+        return {"tail": self._tail.state, "facts": dict(self._facts)}
 
     def read(self) -> Event:
         """`step`, `steps`, `tokens`, `train_loss`, `best_loss` with the step it came at …; what is not known yet is left out.
 
-        `best_*` are of the lowest validation loss, not the last.
+        `best_*` are of the lowest validation loss, not the last; the first of equals. `step` is the furthest. `passed_over`
+        counts the lines that are seen to be no event; `torn` is there where the last line has no end.
         """
-        again, new = self._tail.read()
+        again, blocks = self._tail.blocks()
         if again:
             self._facts = {}
-        for event in new:
+        for block in blocks:
+            self._take(block)
+        return {**self._facts, "torn": True} if self._tail.torn else dict(self._facts)
+
+    def _take(self, block: bytes) -> None:
+        """Add a block of whole lines, the last of which ends in a line's end."""
+        starts = [0, *(found.end() for found in _OTHER.finditer(block, 0, len(block) - 1))]
+        passed, last = 0, None
+        for start in starts:
+            line = block[start : block.find(b"\n", start)]
+            if line.startswith(_TRAIN):
+                continue
+            if b'"train"' in line and _TRAIN_ANYHOW.search(line):  # written by another hand: the last of them is enough
+                last = line
+            elif event := event_of(line):
+                self._add(event)
+            else:
+                passed += bool(line)
+        self._add_last(block)
+        if last and (event := event_of(last)):
             self._add(event)
-        return dict(self._facts)
+        if passed:
+            self._facts["passed_over"] = self._facts.get("passed_over", 0) + passed
+
+    def _add_last(self, block: bytes) -> None:
+        """Add the last sound train event of those that begin as the worker writes them."""
+        end = len(block)
+        while (start := block.rfind(b"\n" + _TRAIN, 0, end)) >= 0 or (end and block.startswith(_TRAIN)):
+            start += 1
+            if event := event_of(block[start : block.find(b"\n", start)]):
+                return self._add(event)
+            end = start
+        return None
 
     def _add(self, event: Event) -> None:
         facts, kind = self._facts, event["event"]
         if kind == "start":
-            known = ("steps", "last_step", "parameters", "vocabulary", "device", "source", "why_not_bits")
-            text = ("tokenizer", "validation_text", "validation_words", "why_not_words")
-            facts |= {key: event.get(key) for key in (*known, *text, "validation_bytes", "validation_tokens")}
+            facts |= {key: event.get(key) for key in _OF_START}
         if kind == "horizon":
             facts |= {key: event.get(key) for key in ("steps", "last_step")}
-        if kind in ("train", "validation"):
+        if kind in ("train", "validation") and event["step"] >= facts.get("step", 0):
             facts |= {key: event[key] for key in ("step", "tokens", "elapsed")}
         if kind == "train":
             facts |= {"train_loss": event["loss"], "epoch": event.get("epoch")}
             facts |= {"tokens_per_second": event.get("tokens_per_second")}
         if kind == "validation" and event["loss"] < facts.get("best_loss", math.inf):
-            facts |= {"best_loss": event["loss"], "best_step": event["step"]}
+            facts |= {f"best_{key}": event[key] for key in ("loss", "step", "tokens", "elapsed")}
 
 
-class _Tail:
-    """The whole lines that have come to a file since the last look."""
+class Tail:
+    """The whole lines that have come to a file since the last look.
 
-    def __init__(self, path: Path) -> None:
-        self._path, self._inode, self._offset = path, 0, 0
+    Args:
+        kept: what `state` gave before, in this process or another, to go on from.
+    """
 
-    def read(self) -> tuple[bool, list[Event]]:
-        """Whether the file is another one or was cut back, so that what was read before no longer counts; and the events."""
+    def __init__(self, path: Path, kept: Mapping[str, Any] | None = None) -> None:
+        self._path = path
+        self._inode = self._size = self._changed = self._offset = 0
+        self._context = b""
+        if kept:
+            self._inode, self._size, self._changed, self._offset = (kept[key] for key in ("inode", "size", "changed", "offset"))
+            self._context = bytes.fromhex(kept["context"])
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """Which file was read and how far, as plain data."""
+        places = {"inode": self._inode, "size": self._size, "changed": self._changed, "offset": self._offset}
+        return {**places, "context": self._context.hex()}
+
+    @property
+    def torn(self) -> bool:
+        """Whether what was read last ended within a line."""
+        return self._offset < self._size
+
+    def read(self) -> tuple[bool, Iterator[list[bytes]]]:
+        """Whether the file is another one or was changed, so that what was read before no longer counts; and the lines.
+
+        The lines come a megabyte at a time, in lists, all of which have to be taken.
+        """
+        again, blocks = self.blocks()
+        return again, (block[:-1].split(b"\n") for block in blocks)
+
+    def blocks(self) -> tuple[bool, Iterator[bytes]]:
+        """The same, the lines of a megabyte in one, each with its end."""
+        try:
+            found = os.stat(self._path)
+            if not stat.S_ISREG(found.st_mode):  # a pipe would let its reader wait for ever
+                raise FileNotFoundError
+        except OSError:
+            known, self._inode, self._size, self._offset, self._context = self._inode, 0, 0, 0, b""
+            return bool(known), iter(())
+        mark = found.st_ino, found.st_size, found.st_mtime_ns
+        if mark == (self._inode, self._size, self._changed):
+            return False, iter(())
+        again = found.st_ino != self._inode or found.st_size <= self._size or not self._goes_on()
+        if again:
+            self._offset, self._context = 0, b""
+        self._inode, self._size, self._changed = mark
+        return again, self._blocks()
+
+    def _goes_on(self) -> bool:
+        """Whether the file still has what was read last where it was."""
         try:
             with open(self._path, "rb") as file:
-                found = os.fstat(file.fileno())
-                again = found.st_ino != self._inode or found.st_size < self._offset
-                if again:
-                    self._inode, self._offset = found.st_ino, 0
-                file.seek(self._offset)
-                new = file.read()
+                file.seek(self._offset - len(self._context))
+                return file.read(len(self._context)) == self._context
         except OSError:
-            self._inode, self._offset = 0, 0
-            return True, []
-        whole = new.rfind(b"\n") + 1
-        self._offset += whole
-        return again, [event for line in new[:whole].splitlines() if (event := _event(line))]
+            return False
+
+    def _blocks(self) -> Iterator[bytes]:
+        """Up to the size that the file had when it was looked at: what comes while it is read is for the next look."""
+        try:
+            with open(self._path, "rb") as file:
+                file.seek(self._offset)
+                rest, left = b"", self._size - self._offset
+                while left > 0 and (chunk := file.read(min(_CHUNK, left))):
+                    left -= len(chunk)
+                    chunk = rest + chunk
+                    whole = chunk.rfind(b"\n") + 1
+                    block, rest = chunk[:whole], chunk[whole:]
+                    if block:
+                        self._offset += whole
+                        self._context = block[-_CONTEXT:]
+                        yield block
+                    if len(rest) > _LONGEST_LINE:  # no event; what ends it later is no whole line, and is passed over
+                        self._offset += len(rest)
+                        rest, self._context = b"", b""
+        except OSError:
+            self._changed = 0  # the next look begins again
 
 
-def _event(line: bytes) -> Event | None:
+def event_of(line: bytes) -> Event | None:
+    """The event on a line; None where it is none that can be drawn or counted.
+
+    A number that is none (NaN, infinity, text) is None; a train or validation event that then lacks step, tokens, loss or time
+    is no event.
+    """
     try:
-        event = json.loads(line)
-    except ValueError:
+        event = json.loads(line, parse_constant=_no_number)
+    except (ValueError, RecursionError):
         return None
     if not isinstance(event, dict) or not isinstance(event.get("event"), str):
         return None
+    for key, value in event.items():
+        endless = isinstance(value, float) and not math.isfinite(value)  # 1e999
+        if endless or (key in _NUMBERS and not _is_number(value)):
+            event[key] = None
+        elif key in _TEXTS and value is not None:
+            event[key] = value.encode("utf-8", "replace").decode() if isinstance(value, str) else None
     needed = _NEEDED.get(event["event"], ())
-    return event if all(isinstance(event.get(key), (int, float)) for key in needed) else None
+    return event if all(event.get(key) is not None for key in needed) and (event.get("step") or 0) >= 0 else None
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and -_LARGEST < value < _LARGEST
+
+
+def _no_number(name: str) -> None:
+    return None

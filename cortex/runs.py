@@ -15,7 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from cortex import __version__
+from cortex import __version__, labels
 from cortex.graph import Graph, GraphError, from_document, to_document
 from cortex.metrics import EventReader, Progress
 from cortex.places import to_json, write_atomically
@@ -49,14 +49,15 @@ class Run:
 
     def record(self) -> dict[str, Any]:
         """run.json: what the run was started with. RunError when it is damaged or of a newer version."""
-        try:
-            record = json.loads((self.path / "run.json").read_text())
-        except (OSError, ValueError) as error:
-            raise RunError(f"{self.path}: run.json cannot be read: {error}") from None
-        if not isinstance(record, dict) or record.get("format") != FORMAT or record.get("version") != VERSION:
-            raise RunError(f'{self.path}: run.json is not of format "{FORMAT}" version {VERSION}')
+        record = self._object("run.json")
+        if record.get("format") != FORMAT or record.get("version") != VERSION:
+            newer = isinstance(record.get("version"), int) and record["version"] > VERSION and record.get("format") == FORMAT
+            hint = f", but {record['version']}: a newer CortexNodus has made it" if newer else ""
+            raise RunError(f'{self.path}: run.json is not of format "{FORMAT}" version {VERSION}{hint}')
         if not isinstance(record.get("graph"), dict) or not isinstance(record.get("data"), dict) or "name" not in record:
             raise RunError(f"{self.path}: run.json lacks name, graph or data")
+        if not isinstance(record["name"], str):
+            raise RunError(f"{self.path}: run.json name: found {type(record['name']).__name__}, expected text")
         return record
 
     def graph(self) -> Graph:
@@ -69,14 +70,34 @@ class Run:
     def status(self) -> dict[str, Any]:
         """What the worker last wrote of itself; empty when it has written nothing readable."""
         try:
-            status = json.loads((self.path / "status.json").read_text())
-        except (OSError, ValueError):
+            return self._object("status.json")
+        except RunError:
             return {}
-        return status if isinstance(status, dict) else {}
 
-    def state(self, now: float | None = None) -> str:
-        """starting, queued, preparing, running, finished, stopped, paused, failed or interrupted; computed, never guessed."""
-        status, now = self.status(), time.time() if now is None else now
+    def _object(self, name: str) -> dict[str, Any]:
+        try:
+            text = (self.path / name).read_text(encoding="utf-8")
+            found = json.loads(text)
+        except FileNotFoundError:
+            raise RunError(f"{self.path}: {name} cannot be read: it is missing") from None
+        except UnicodeDecodeError as error:
+            raise RunError(f"{self.path}: {name} cannot be read: not UTF-8 at byte {error.start:,}") from None
+        except OSError as error:
+            raise RunError(f"{self.path}: {name} cannot be read: {error.strerror}") from None
+        except (ValueError, RecursionError) as error:
+            why = str(error) if text.strip() else "it is empty"
+            raise RunError(f"{self.path}: {name} cannot be read: {why}") from None
+        if not isinstance(found, dict):
+            raise RunError(f"{self.path}: {name} cannot be read: found {type(found).__name__}, expected an object")
+        return found
+
+    def state(self, now: float | None = None, status: Mapping[str, Any] | None = None) -> str:
+        """starting, queued, preparing, running, finished, stopped, paused, failed or interrupted; computed, never guessed.
+
+        Args:
+            status: what the worker wrote of itself, where the caller has read it already.
+        """
+        status, now = self.status() if status is None else status, time.time() if now is None else now
         state = status.get("state")
         alive = state in ACTIVE and worker_alive(status)
         if not alive and now - self._resumed_at() < _START_GRACE:
@@ -103,17 +124,21 @@ class Run:
 
     def kept(self) -> list[str]:
         """The names of its checkpoints: best, last, then those kept for good in the order of their steps."""
-        found = {path.stem for path in (self.path / "checkpoints").glob("*.safetensors")}
-        steps = [name for name in found if re.fullmatch(r"step-\d+", name)]
+        try:
+            files = os.listdir(self.path / "checkpoints")
+        except OSError:
+            return []
+        found = {name.removesuffix(".safetensors") for name in files if name.endswith(".safetensors")}
+        steps = [name for name in found if re.fullmatch(r"step-[0-9]{1,18}", name)]
         return [*(name for name in CHECKPOINTS if name in found), *sorted(steps, key=lambda name: int(name[5:]))]
 
-    def why_interrupted(self) -> str:
+    def why_interrupted(self, status: Mapping[str, Any] | None = None) -> str:
         """What is known of the end of a worker that ended without a word."""
-        status = self.status()
+        status = self.status() if status is None else status
         before, now = status.get("oom_kills"), oom_kills()
         held = status.get("memory")
-        if before is not None and now is not None and now > before:
-            size = f" (it held {held / 2**20:,.0f} MiB)" if isinstance(held, (int, float)) else ""
+        if isinstance(before, int) and now is not None and now > before:
+            size = f" (it held {held / 2**20:,.0f} MiB)" if isinstance(held, int) else ""
             return (
                 "the system has killed a process for want of memory since this worker's last sign of life; if it was this one"
                 f"{size}, try a smaller batch_size, seq_len or model, or accumulate with a smaller batch_size"
@@ -160,6 +185,7 @@ def create_run(
     max_steps: int | None = None,
     parent: str | None = None,
     group: str | None = None,
+    sweep: Mapping[str, Any] | None = None,
     launcher: Mapping[str, Any] | None = None,
 ) -> Run:
     """A new run directory with run.json and a first status; whoever calls this starts a worker on it next.
@@ -168,6 +194,7 @@ def create_run(
         training: every training setting with its value, also those that the graph leaves at their default.
         parent: the run that this one goes on from.
         group: a name shared by runs that differ in their seed alone.
+        sweep: the `id` of the sweep that this run is a trial of, its number `trial`, and the `values` that it tries.
         launcher: the process that starts this run's workers again when they fail.
     """
     name = (name or graph.name).strip() or "run"
@@ -182,6 +209,7 @@ def create_run(
         "order": time.time_ns(),
         "parent": parent,
         "group": group,
+        "sweep": dict(sweep) if sweep else None,
         "launcher": dict(launcher) if launcher else None,
         "graph": to_document(graph),
         "training": dict(training or graph.training),
@@ -203,19 +231,39 @@ def create_run(
 
 
 def list_runs(root: Path) -> list[Run]:
-    """The runs below `root`, newest first."""
-    if not root.is_dir():
+    """The runs below `root`, newest first: every folder that has a run.json, and what is left of one that has lost it."""
+    try:
+        with os.scandir(root) as entries:
+            # A name that is not UTF-8 can stand in no JSON and on no page.
+            names = [entry.name for entry in entries if not entry.name.startswith(".") and entry.name.isprintable()]
+    except OSError:
         return []
-    return [Run(path.parent) for path in sorted(root.glob("*/run.json"), key=lambda path: path.parent.name, reverse=True)]
+    return [Run(root / name) for name in sorted(names, reverse=True) if _is_listed(root / name)]
+
+
+def _is_listed(path: Path) -> bool:
+    try:
+        os.stat(path / "run.json")
+        return True
+    except PermissionError:
+        return True
+    except (FileNotFoundError, NotADirectoryError):
+        # A run that is just being made has no events yet.
+        return os.path.isfile(path / "metrics.jsonl")
+    except OSError:
+        return False
 
 
 def find_run(name: str, root: Path) -> Run:
-    """The run of that directory, folder name, or name; RunError when there is none or more than one."""
+    """The run of that directory, folder name, or name; RunError when there is none or more than one.
+
+    A run that was renamed is found by its new name, and by its old one where no other has that.
+    """
     for path in (root / name if _is_plain(name) else Path(name), Path(name)):
         if _is_run(path):
             return Run(path.absolute())
     runs = list_runs(root)
-    named = [run for run in runs if summary_name(run) == name]
+    named = [run for run in runs if summary_name(run) == name] or [run for run in runs if _started_as(run) == name]
     if len(named) > 1:
         raise RunError(f"run {name}: {len(named)} runs have this name; give one of {', '.join(run.id for run in named)}")
     if named:
@@ -232,52 +280,111 @@ def _is_run(path: Path) -> bool:
 
 
 def summary_name(run: Run) -> str:
-    """The name the user gave the run; its folder's name where run.json cannot be read."""
+    """The name the user gave the run last; its folder's name where run.json cannot be read."""
+    return labels.read(run).name or _started_as(run) or run.id
+
+
+def _started_as(run: Run) -> str | None:
     try:
-        return run.record()["name"]
-    except (RunError, KeyError):
-        return run.id
+        return run.record()["name"].encode("utf-8", "replace").decode()
+    except RunError:
+        return None
 
 
 SUMMARY = (
-    "run", "name", "state", "created", "source", "step", "steps", "last_step", "epoch", "tokens", "parameters", "vocabulary",
-    "train_loss", "tokens_per_second", "elapsed", "seconds_left", "best_loss", "best_perplexity", "best_step", "bits_per_byte",
-    "why_not_bits", "word_perplexity", "why_not_words", "tokenizer", "data", "validation_text", "device", "error", "directory",
-    "parent", "group", "seed",
+    "run", "name", "state", "created", "source", "step", "steps", "last_step", "progress", "epoch", "tokens", "parameters",
+    "vocabulary", "train_loss", "tokens_per_second", "mean_tokens_per_second", "elapsed", "seconds_left", "best_loss",
+    "best_perplexity", "best_step", "best_tokens", "best_elapsed", "bits_per_byte", "why_not_bits", "word_perplexity",
+    "why_not_words", "tokenizer", "data", "validation_text", "device", "error", "problem", "directory", "parent", "group",
+    "sweep", "seed", "note", "tags", "starred", "archived",
 )  # fmt: skip
 
 
 def summary(run: Run, progress: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """What tables and headers show of a run: every key of SUMMARY, None where it is not known.
 
-    `best_*` are of the lowest validation loss, not the last. `progress` is what the caller has read of the events already.
+    `best_*` are of the lowest validation loss, not the last. `tokens_per_second` is of the last point of the curve, without
+    validations; `mean_tokens_per_second` of the whole run, all tokens over all time. `error` is why a run failed or cannot be
+    read, `problem` what else of its folder cannot. `progress` is what the caller has read of the events already.
     """
-    row: dict[str, Any] = dict.fromkeys(SUMMARY)
-    row |= {"run": run.id, "directory": str(run.path), "state": run.state(), "name": run.id}
+    found = Progress(run.path / "metrics.jsonl").read() if progress is None else progress
+    return summary_of(run, recorded(run), found, run.status(), labels.read(run))
+
+
+def recorded(run: Run) -> dict[str, Any]:
+    """What a summary needs of run.json, which never changes; `error` where it cannot be read."""
     try:
         record = run.record()
-        row |= {"name": record["name"], "created": record["created"]}
-        row |= {"data": record["data"].get("fingerprint"), "parent": record.get("parent"), "group": record.get("group")}
-        row |= {"seed": record.get("training", {}).get("seed")}
-    except (RunError, KeyError) as error:
-        return row | {"state": "damaged", "error": str(error)}
-    found = Progress(run.path / "metrics.jsonl").read() if progress is None else progress
-    row |= {key: value for key, value in found.items() if key in row}
-    if row["best_loss"] is not None:
-        from cortex.evaluate import perplexity  # loads torch, which stopping or claiming a run does not need
+        from_document(record["graph"], "run.json graph")
+    except GraphError as error:
+        return {"name": record["name"], "error": f"{run.path}: {error}"}
+    except RunError as error:
+        return {"error": str(error)}
+    training, sweep = (record[key] if isinstance(record.get(key), dict) else {} for key in ("training", "sweep"))
+    texts = {key: record.get(key) for key in ("name", "created", "parent", "group")}
+    texts |= {"data": record["data"].get("fingerprint"), "sweep": sweep.get("id")}
+    numbers = {"seed": training.get("seed"), "budget": training.get("max_minutes")}
+    return {
+        **{key: value if isinstance(value, str) else None for key, value in texts.items()},
+        **{key: value if type(value) in (int, float) else None for key, value in numbers.items()},
+    }
 
-        row["best_perplexity"] = perplexity(row["best_loss"])
-        if found.get("validation_bytes"):
-            row["bits_per_byte"] = row["best_loss"] * found["validation_tokens"] / (found["validation_bytes"] * math.log(2))
-        if found.get("validation_words"):
-            row["word_perplexity"] = perplexity(row["best_loss"] * found["validation_tokens"] / found["validation_words"])
+
+def summary_of(
+    run: Run,
+    record: Mapping[str, Any],
+    found: Mapping[str, Any],
+    status: Mapping[str, Any],
+    given: labels.Labels,
+) -> dict[str, Any]:
+    """The summary of a run whose parts have been read: `recorded`, progress, status and labels."""
+    row: dict[str, Any] = dict.fromkeys(SUMMARY)
+    row |= {"run": run.id, "directory": str(run.path), "state": run.state(status=status)}
+    row |= {key: value for key, value in record.items() if key in row and value is not None}
+    row |= {key: value for key, value in found.items() if key in row}
+    row |= {"name": given.name or record.get("name") or run.id, "note": given.note, "tags": list(given.tags)}
+    row |= {"starred": given.starred, "archived": given.archived, "problem": _problem(found, given, row["state"])}
+    if record.get("error"):
+        row["state"] = "damaged"
+    if row["step"] is not None and row["last_step"]:
+        row["progress"] = min(1.0, row["step"] / row["last_step"])
+    if row["tokens"] and row["elapsed"]:
+        row["mean_tokens_per_second"] = row["tokens"] / row["elapsed"]
+    if row["best_loss"] is not None:
+        row["best_perplexity"] = _exp(row["best_loss"])
+        tokens = found.get("validation_tokens")
+        if found.get("validation_bytes") and tokens:
+            row["bits_per_byte"] = row["best_loss"] * tokens / (found["validation_bytes"] * math.log(2))
+        if found.get("validation_words") and tokens:
+            row["word_perplexity"] = _exp(row["best_loss"] * tokens / found["validation_words"])
     if row["state"] == "running" and row["step"] and row["last_step"]:
         row["seconds_left"] = row["elapsed"] / row["step"] * (row["last_step"] - row["step"])
-        budget = record.get("training", {}).get("max_minutes")
-        if budget:  # before it has been measured, the number of steps is not yet the run's
-            row["seconds_left"] = min(row["seconds_left"], max(0.0, 60 * budget - row["elapsed"]))
-    row["error"] = run.why_interrupted() if row["state"] == "interrupted" else run.status().get("error")
-    return row
+        if record.get("budget"):  # before it has been measured, the number of steps is not yet the run's
+            row["seconds_left"] = min(row["seconds_left"], max(0.0, 60 * record["budget"] - row["elapsed"]))
+    if row["state"] != "damaged":
+        row["error"] = run.why_interrupted(status) if row["state"] == "interrupted" else status.get("error")
+    return {key: shown(value) for key, value in row.items()}
+
+
+def shown(value: Any) -> Any:
+    """The value, where it is text as one that a page and a file can hold: half a surrogate pair is none."""
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) and not value.isascii() else value
+
+
+def _exp(loss: float) -> float:
+    """As cortex.evaluate.perplexity, without its torch, which listing, stopping or claiming a run does not need."""
+    return math.exp(loss) if loss < 700 else math.inf
+
+
+def _problem(found: Mapping[str, Any], given: labels.Labels, state: str) -> str | None:
+    said, lines = [], found.get("passed_over")
+    if lines:
+        said.append(f"metrics.jsonl: {lines:,} {'line' if lines == 1 else 'lines'} passed over that cannot be read")
+    if found.get("torn") and state not in ACTIVE:
+        said.append("metrics.jsonl: its last line is torn off")
+    if given.problem:
+        said.append(given.problem)
+    return "; ".join(said) or None
 
 
 def worker_alive(status: Mapping[str, Any]) -> bool:

@@ -35,6 +35,7 @@ from cortex.device import pick_compile, pick_device, pick_precision
 from cortex.evaluate import evaluate
 from cortex.export import script_of_run
 from cortex.graph import from_document
+from cortex.hopeless import judge_of
 from cortex.judge import continue_text
 from cortex.places import json_line, write_atomically
 from cortex.references import quick_references
@@ -156,6 +157,7 @@ class Session(Follower):
         self.run = run
         self._status, self._asked, self._log, self._tell = status, asked, log, on_event
         self._saved, self._saved_at = -1, time.monotonic()
+        self._judge, self._judged, self._hopeless = judge_of(run, self.record), 0, ""
 
     def train(self) -> str:
         """Train to the end or to a request; "finished", "stopped" or "paused" comes out."""
@@ -280,6 +282,11 @@ class Session(Follower):
             return "stopped"
         if self._asked.pause():
             return "paused"
+        if self._judge and trainer.validated != self._judged:
+            self._judged, self._hopeless = trainer.validated, self._judge.why_hopeless()
+        if self._hopeless:
+            self._status.note(why=self._hopeless)
+            return "stopped"
         if self._due(trainer.step):
             self._save()
         return ""
@@ -305,6 +312,9 @@ class Session(Follower):
             self._explain()
             self._log(f"{event['last_step']:,} steps fit the time budget, at {event['seconds_per_step']:.3f} s each")
         elif kind == "end":
+            if self._hopeless and event["state"] == "stopped":
+                event["why"] = self._hopeless
+                self._log(self._hopeless)
             if self._saved != event["step"]:
                 self._save()
             self._write(event)

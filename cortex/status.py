@@ -27,6 +27,7 @@ class Status:
     """
 
     def __init__(self, run: Run, *, again: bool = False) -> None:
+        before = run.status() if again else {}
         self._claim = _claim(run, again)
         self._path = run.path / "status.json"
         self._lock = threading.Lock()
@@ -36,6 +37,9 @@ class Status:
             "state": "starting", "pid": pid, "pid_started": process_started(pid), "host": platform.node(),
             "step": 0, "message": "", "error": None,
         }  # fmt: skip
+        # Stopped by its sweep's rule and taken up again all the same: it is not judged a second time.
+        if before.get("insisted") or (before.get("why") and before.get("state") == "stopped"):
+            self._facts["insisted"] = True
         if again:
             for what in (*REQUESTS, "resume"):
                 run.answer(what)

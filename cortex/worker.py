@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 
 import torch
@@ -45,7 +45,7 @@ def work(
     """
     status = status or Status(run)
     asked, log = Asked(run), Log(run.path / "log.txt")
-    log(f"run {run.id}, process {os.getpid()}")
+    log(f"run {run.id}, process {os.getpid()}, {date.today()}")  # the lines that follow say the hour alone
     state, error, slot = "failed", None, None
     try:
         if queued:

@@ -19,9 +19,13 @@ FLOORS: dict[int, tuple[str, ...]] = {
         "cortex.graph",
         "cortex.places",
         "cortex.units",
+        "cortex.comparable",
+        "cortex.colours",
+        "cortex.drawing",
         "cortex.machine",
         "cortex.muon",
         "cortex.metrics",
+        "cortex.spread",
         "cortex.config",
         "cortex.gather",
         "cortex.tokenizer",
@@ -35,10 +39,15 @@ FLOORS: dict[int, tuple[str, ...]] = {
         "cortex.hub_data",
         "cortex.source_params",
         "cortex.store",
+        "cortex.lines",
+        "cortex.curves",
         "cortex.blocks",
         "cortex.device",
         "cortex.optimize",
         "cortex.litegraph",
+=======
+        "cortex.labels",
+>>>>>>> dash
     ),
     3: (
         "cortex.train",
@@ -63,20 +72,47 @@ FLOORS: dict[int, tuple[str, ...]] = {
     5: (
         "cortex.references",
         "cortex.words",
+        "cortex.compare",
+        "cortex.flops",
         "cortex.preview",
         "cortex.runs",
         "cortex.documents",
         "cortex.edit",
         "cortex.describe",
+        "cortex.picture",
         "cortex.model_text",
         "cortex.recipes",
         "cortex.translate",
     ),
-    6: ("cortex.statistics", "cortex.checkpoints", "cortex.status", "cortex.asked", "cortex.queue", "cortex.export"),
-    7: ("cortex.judge", "cortex.launch", "cortex.prove", "cortex.lr_range"),
-    8: ("cortex.session",),
+    6: (
+        "cortex.statistics",
+        "cortex.timeline",
+        "cortex.tables",
+        "cortex.checkpoints",
+        "cortex.status",
+        "cortex.asked",
+        "cortex.queue",
+        "cortex.export",
+        "cortex.space",
+        "cortex.sweep",
+    ),
+    7: (
+        "cortex.judge",
+        "cortex.index",
+        "cortex.deleting",
+        "cortex.repeat",
+        "cortex.loggers",
+        "cortex.launch",
+        "cortex.prove",
+        "cortex.lr_range",
+        "cortex.hopeless",
+        "cortex.tpe",
+        "cortex.sweep_check",
+    ),
+    8: ("cortex.session", "cortex.sweep_driver"),
     9: ("cortex.worker", "cortex.report"),
     10: ("cortex.verbs.common",),
+<<<<<<< HEAD
     11: (
         "cortex.verbs.measure",
         "cortex.verbs.data",
@@ -85,7 +121,7 @@ FLOORS: dict[int, tuple[str, ...]] = {
         "cortex.verbs.export",
         "cortex.verbs.imports",
     ),
-    12: ("cortex.verbs.lr_range",),
+    12: ("cortex.verbs.lr_range", "cortex.verbs.sweep"),
     13: ("cortex.command",),
     14: ("cortex.__main__",),
     15: ("ui",),
@@ -101,7 +137,16 @@ ALONE = (
     "cortex.files", "cortex.hub", "cortex.hub_data",
 )  # fmt: skip
 SCREEN = {"streamlit", "streamlit_flow", "plotly"}
-NO_TORCH = ("cortex.params", "cortex.graph", "cortex.places", "cortex.units", "cortex.registry", "cortex.runs", "cortex.status")
+NO_TORCH = (
+    "cortex.params",
+    "cortex.graph",
+    "cortex.places",
+    "cortex.units",
+    "cortex.registry",
+    "cortex.runs",
+    "cortex.status",
+    "cortex.labels",
+)
 
 FLOOR_OF = {module: floor for floor, modules in FLOORS.items() for module in modules}
 

@@ -84,3 +84,21 @@ def test_a_line_that_is_no_event_is_passed_over(line: str, path: Path) -> None:
     write(path, validation(10, 3.0))
     assert EventReader(path).read() == [validation(10, 3.0)]
     assert Progress(path).read()["best_step"] == 10
+
+
+def test_a_file_that_was_cut_back_and_has_grown_past_what_was_read_is_read_anew(path: Path) -> None:
+    """A run can be resumed, and go on for long, while nobody looks."""
+    reader, progress = EventReader(path), Progress(path)
+    write(path, *(validation(step, 3.0) for step in range(1, 6)), validation(6, 1.0))
+    assert len(reader.read()) == 6
+    assert progress.read()["best_loss"] == 1.0
+    os.truncate(path, sum(map(len, path.read_bytes().splitlines(keepends=True)[:3])))
+    write(path, *(validation(step, 2.0) for step in range(4, 12)))
+    assert [event["loss"] for event in reader.read()] == [3.0] * 3 + [2.0] * 8
+    assert progress.read()["best_loss"] == 2.0
+
+
+def test_a_line_nested_without_end_is_passed_over(path: Path) -> None:
+    path.write_text("[" * 200_000 + "\n")
+    write(path, validation(10, 3.0))
+    assert EventReader(path).read() == [validation(10, 3.0)]

@@ -8,10 +8,13 @@ from typing import Any
 
 import streamlit as st
 
+from cortex.comparable import names
 from cortex.metrics import EventReader, Progress
 from cortex.references import NAMES, known_references
 from cortex.runs import Run, RunError, list_runs, summary
 from ui.charts import Curve
+
+__all__ = ["curve", "levels", "names", "read_events", "read_summary"]
 
 
 def read_events(run: Run) -> list[dict[str, Any]]:
@@ -46,13 +49,6 @@ def levels(runs: list[Run], store: Path) -> dict[str, float]:
     plain_name = isinstance(shared, str) and shared.isalnum()
     found = known_references(store / shared) if plain_name else None
     return {name: getattr(found, name) for name in NAMES} if found else {}
-
-
-def names(rows: dict[str, dict[str, Any]]) -> dict[str, str]:
-    """A name for each run that no other of them has: its own; with its time, else its folder's, where two are alike."""
-    given = [row["name"] for row in rows.values()]
-    timed = {run: row["name"] if given.count(row["name"]) == 1 else f"{row['name']} {run[9:15]}" for run, row in rows.items()}
-    return {run: name if list(timed.values()).count(name) == 1 else run for run, name in timed.items()}
 
 
 @st.cache_resource(max_entries=24, show_spinner=False)  # the runs whose curves are looked at; their events take memory

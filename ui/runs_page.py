@@ -9,10 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from cortex import units
-from cortex.builder import TRAINING
-from cortex.graph import Graph
-from cortex.params import complete
-from cortex.registry import KINDS
+from cortex.compare import settings
 from cortex.runs import ACTIVE, Run, RunError, list_runs
 from ui import charts, comparing, page, reading, session, start
 from ui.plain import plain
@@ -152,17 +149,6 @@ def _overlay(ids: list[str]) -> None:
         st.caption("Dashed: models that only count tokens, on the same validation split.")
 
 
-def settings(run: Run) -> dict[str, Any]:
-    """Every setting of a run by its name: of the training, and of each node."""
-    graph: Graph = run.graph()
-    flat = {f"training.{name}": value for name, value in complete(TRAINING, graph.training).items()}
-    for node in graph.nodes:
-        flat[f"{node.id}"] = node.kind
-        params = KINDS[node.kind].params if node.kind in KINDS else {}
-        flat |= {f"{node.id}.{name}": value for name, value in complete(params, node.params).items()}
-    return flat
-
-
 def _differences(chosen: list[Run]) -> None:
     st.subheader("What differs", anchor=False)
     columns: dict[str, dict[str, Any]] = {}
@@ -171,7 +157,7 @@ def _differences(chosen: list[Run]) -> None:
     for run in chosen:
         row = rows[run.id]
         try:
-            flat = settings(run)
+            flat = settings(run.graph())
         except RunError as error:
             st.error(plain(error))
             continue

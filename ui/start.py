@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +17,7 @@ from cortex.config import total_steps
 from cortex.corpus import CorpusError
 from cortex.graph import Graph, Node, to_json
 from cortex.places import Places, write_atomically
+from cortex.repeat import Repeat, repeat
 from cortex.runs import ACTIVE, RESUMABLE, Run, list_runs, process_started
 from cortex.statistics import known_statistics
 from ui import reading, session
@@ -177,9 +177,9 @@ def train_command(run: Run) -> list[str]:
     return [sys.executable, "-m", "cortex", "resume" if run.state() in RESUMABLE else "train", str(run.path)]
 
 
-def repeat_command(run: Run) -> str:
-    """The command that a person types to train the same graph again."""
-    return shlex.join(["python", "-m", "cortex", "train", os.path.relpath(run.path / "run.json")])
+def repeat_command(run: Run) -> Repeat:
+    """The command that a person types to train the same run again."""
+    return repeat(run, home=os.environ.get("CORTEXNODUS_HOME"))
 
 
 def spawn_cortex(arguments: list[str], log: Path, output: Path | None = None) -> subprocess.Popen[bytes]:
