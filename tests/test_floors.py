@@ -45,9 +45,7 @@ FLOORS: dict[int, tuple[str, ...]] = {
         "cortex.device",
         "cortex.optimize",
         "cortex.litegraph",
-=======
         "cortex.labels",
->>>>>>> dash
     ),
     3: (
         "cortex.train",
@@ -112,7 +110,6 @@ FLOORS: dict[int, tuple[str, ...]] = {
     8: ("cortex.session", "cortex.sweep_driver"),
     9: ("cortex.worker", "cortex.report"),
     10: ("cortex.verbs.common",),
-<<<<<<< HEAD
     11: (
         "cortex.verbs.measure",
         "cortex.verbs.data",
