@@ -11,10 +11,12 @@ from dataclasses import dataclass, field
 from torch import nn
 
 from cortex.graph import Edge, Graph, Node
+from cortex.ports import ports_of
 from cortex.registry import KINDS
 
 # Names that a node may not have: the model class and its exported form use them. A leading underscore is ours as well.
-RESERVED = frozenset(dir(nn.Module)) | frozenset(vars(nn.Module())) | {"logits", "new_cache", "loss_weights", "heads", "self"}
+_OURS = {"logits", "outputs", "new_cache", "loss_weights", "heads", "self"}
+RESERVED = frozenset(dir(nn.Module)) | frozenset(vars(nn.Module())) | _OURS
 
 
 @dataclass(frozen=True)
@@ -74,19 +76,22 @@ def _known(node: Node, wiring: Wiring) -> bool:
 
 
 def _inputs(graph: Graph, node: Node, wiring: Wiring) -> dict[str, str]:
-    ports = KINDS[node.kind].inputs
+    """The source of each port, in the order of the ports."""
+    kind = KINDS[node.kind]
+    ports = ports_of(graph, node)
     edges: dict[str, list[Edge]] = {}
     for edge in graph.into(node.id):
         edges.setdefault(edge.port, []).append(edge)
     for port, found in edges.items():
         if port not in ports:
             what = f"has no input port {port!r}" if ports else "is a source and takes no input"
-            hint = f"expected {', '.join(ports)}" if ports else f"remove the edge from {found[0].source}"
+            most = f" … in_{kind.most}" if kind.most else ""
+            hint = f"expected {', '.join(ports)}{most}" if ports else f"remove the edge from {found[0].source}"
             wiring.issues.append(Issue(node.id, port, what, hint))
         elif len(found) > 1:
             names = ", ".join(edge.source for edge in found)
             wiring.issues.append(Issue(node.id, port, f"{len(found)} sources go into one port: {names}", "keep one of them"))
-    inputs = {}
+    inputs: dict[str, str] = {}
     for port in ports:
         for edge in edges.get(port, ()):
             source = graph.node(edge.source)
@@ -94,7 +99,11 @@ def _inputs(graph: Graph, node: Node, wiring: Wiring) -> dict[str, str]:
                 wiring.issues.append(Issue(node.id, port, f"{edge.source} is a loss and gives nothing on", "remove this edge"))
             elif len(edges[port]) == 1:
                 inputs[port] = edge.source
-        if port not in edges:
+        served = kind.defaults.get(port)
+        if port not in edges and served:
+            if served in inputs:
+                inputs[port] = inputs[served]
+        elif port not in edges:
             what = "nothing is connected to it" if len(ports) == 1 else f"nothing is connected to its port {port}"
             wiring.issues.append(Issue(node.id, port, what, "draw an edge into it, or delete the node"))
     return inputs
@@ -157,8 +166,6 @@ def _check_roles(graph: Graph, known: list[Node], wiring: Wiring) -> None:
     for extra in sources[1:]:
         wiring.issues.append(Issue(extra, None, f"is a second data source beside {sources[0]}", "keep one of them"))
     losses = [name for name, role in roles.items() if role == "loss"]
-    for extra in losses[1:]:
-        wiring.issues.append(Issue(extra, None, f"is a second Loss beside {losses[0]}", "keep one of them"))
     if not losses:
         wiring.issues.append(
             Issue(None, None, "there is no Loss, so nothing could be trained", "add a Loss after the last Linear")

@@ -10,6 +10,7 @@ FAMILY_COLOURS = {
     "embedding": "#2f7dd1",
     "attention": "#5661d8",
     "norm": "#64748b",
+    "activation": "#64748b",
     "linear": "#7a6a4f",
     "sequence": "#0891b2",
     "merge": "#d08700",

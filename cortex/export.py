@@ -24,7 +24,7 @@ from cortex.config import TrainConfig
 from cortex.data import source_node, source_of
 from cortex.gather import Gathered, Import, gather, import_lines, part_text
 from cortex.graph import Graph
-from cortex.model_text import construct, literal, model_class
+from cortex.model_text import construct, literal, model_class, uses_padding
 from cortex.params import complete
 from cortex.registry import KINDS
 from cortex.runs import Run
@@ -51,7 +51,7 @@ def script(graph: Graph, *, max_steps: int | None = None, weights: str | None = 
     if planned.issues:
         raise PlanError(planned.issues)
     config, source = train_config(graph), source_node(graph)
-    gathered = gather([*map(_place, planned.calls), _MAIN])
+    gathered = _gathered(planned)
     taken = gathered.names | {entry.binds for entry in _MODEL_IMPORTS} | set(_CONSTANTS)
     assert not set(_CONSTANTS) & gathered.names, "a constant of the script has the name of something that is collected"
     name = class_name(graph.name, taken)
@@ -113,7 +113,7 @@ def graph_of_run(run: Run) -> Graph:
 def packages(graph: Graph, *, with_weights: bool = False) -> list[str]:
     """What the script of a graph without issues needs, as pip takes it: torch==2.13.0."""
     planned = plan(graph)
-    return _needs(planned, gather([*map(_place, planned.calls), _MAIN]), with_weights)
+    return _needs(planned, _gathered(planned), with_weights)
 
 
 def class_name(name: str, taken: Iterable[str]) -> str:
@@ -173,6 +173,12 @@ def _part(title: str, text: str) -> str:
     space = "\n\n\n" if text.startswith(("class ", "def ", "@")) else "\n\n"
     heading = textwrap.fill(title, 118, initial_indent="# ", subsequent_indent="# ")
     return f"# {'-' * 116}\n{heading}{space}{text}"
+
+
+def _gathered(planned: Plan) -> Gathered:
+    """All that is ours in the script of a plan, but for the model's class."""
+    padding = [("cortex.padding", "padding")] if uses_padding(planned) else []
+    return gather([*map(_place, planned.calls), *padding, _MAIN])
 
 
 def _place(call: Call) -> tuple[str, str]:

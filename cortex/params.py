@@ -19,13 +19,18 @@ FROM_VOCABULARY = "the vocabulary of the data"
 class Param:
     """One setting. `auto` says in words what the value "auto" stands for; None means that "auto" is not allowed.
 
-    `only` names another setting and the values of it for which this one has an effect.
+    `only` names another setting and the values of it for which this one has an effect, or several such pairs.
     """
 
     default: Any
     help: str
     auto: str | None = None
-    only: tuple[str, tuple[Any, ...]] | None = None
+    only: tuple[str, Any] | tuple[tuple[str, Any], ...] | None = None
+
+    @property
+    def conditions(self) -> tuple[tuple[str, Any], ...]:
+        """Each setting that must have one of those values for this one to have an effect."""
+        return () if self.only is None else (self.only,) if isinstance(self.only[0], str) else self.only
 
     def problem(self, value: Any) -> str | None:
         """What is wrong with `value`, in words that follow "name=value ", or None when nothing is."""
@@ -53,7 +58,7 @@ class Param:
 
     def applies(self, values: Mapping[str, Any]) -> bool:
         """Whether this setting has an effect beside the other settings in `values`."""
-        return self.only is None or values.get(self.only[0]) in self.only[1]
+        return all(values.get(name) in wanted for name, wanted in self.conditions)
 
     def _accepts(self, value: Any) -> bool:
         raise AssertionError("a Param is used through its subclasses")
@@ -147,6 +152,11 @@ class Text(Param):
         return f"a text of at most {self.max_length:,} characters"
 
 
+@dataclass(frozen=True, kw_only=True)
+class NodeName(Text):
+    """The id of another node of the graph."""
+
+
 def params_of(config: type) -> dict[str, Param]:
     """The settings of a dataclass whose fields carry `help` and, but for texts, `low`, `high` or `options`.
 
@@ -178,7 +188,8 @@ def problems(params: Mapping[str, Param], values: Mapping[str, Any]) -> dict[str
             continue
         problem = params[name].problem(value)
         if problem is None and value != params[name].default and not params[name].applies(complete(params, values)):
-            other, needed = params[name].only
+            whole = complete(params, values)
+            other, needed = next(pair for pair in params[name].conditions if whole.get(pair[0]) not in pair[1])
             problem = f"has no effect unless {other} is {' or '.join(str(value) or 'empty' for value in needed)}; remove it"
         if problem:
             found[name] = problem

@@ -91,9 +91,32 @@ def test_auto_is_resolved_and_the_head_is_computed_with_its_loss(graph: Graph) -
     assert calls["loss"].head == "head" and calls["loss"].inputs == ("norm",)
 
 
-def test_a_second_loss_is_a_fault_and_not_dropped(graph: Graph) -> None:
-    issues = plan(graph.add(Node("second", "Loss")).connect("head", "second"), V).issues
-    assert [(issue.node, issue.message) for issue in issues] == [("second", "is a second Loss beside loss")]
+def test_several_losses_are_computed_and_the_first_of_the_document_is_the_main_one(graph: Graph) -> None:
+    graph = graph.add(Node("second", "Loss", {"weight": 0.5})).add(Node("head_2", "Linear"))
+    graph = graph.connect("block_1", "head_2").connect("head_2", "second")
+    planned = plan(graph, V)
+    assert planned.issues == () and [call.node for call in planned.calls][-2:] == ["loss", "second"]
+    torch.manual_seed(1)
+    model = build(planned).eval()
+    batch = {"inputs": torch.randint(V, (4, 8)), "targets": torch.randint(V, (4, 8))}
+    losses, scores = model(batch), model.outputs(batch)
+    assert list(losses) == list(scores) == ["loss", "second"] and model.heads == ("head", "head_2")
+    assert model.loss_weights == {"loss": 1.0, "second": 0.5}
+    for name, (total, count) in losses.items():
+        wanted = nn.functional.cross_entropy(scores[name].flatten(0, 1), batch["targets"].flatten())
+        torch.testing.assert_close(total / count, wanted)
+    assert torch.equal(scores["loss"], model.logits(batch["inputs"]))
+
+
+def test_two_losses_may_share_a_head(graph: Graph) -> None:
+    model = build(plan(graph.add(Node("second", "Loss", {"weight": 2.0})).connect("head", "second"), V)).eval()
+    losses = model({"inputs": torch.randint(V, (4, 8)), "targets": torch.randint(V, (4, 8))})
+    assert losses["loss"][0].item() == losses["second"][0].item() and model.heads == ("head",)
+
+
+def test_a_loss_that_nothing_reaches_is_a_fault_and_not_dropped(graph: Graph) -> None:
+    (issue,) = plan(graph.add(Node("second", "Loss")), V).issues
+    assert (issue.node, issue.message) == ("second", "nothing is connected to it")
 
 
 @pytest.mark.parametrize("position", range(1, 8))

@@ -71,7 +71,7 @@ BROKEN: dict[str, tuple[Break, str | None, str | None, tuple[str, ...]]] = {
     "fraction for a whole number": (set_to("positions", "max_len", 64.0), "positions", "max_len", ("64.0", "whole number")),
     "below the range": (set_to("data", "batch_size", 0), "data", "batch_size", ("batch_size=0", "from 1 to 65,536")),
     "above the range": (set_to("positions", "dropout", 1.5), "positions", "dropout", ("dropout=1.5", "from 0 to 0.95")),
-    "no such option": (set_to("loss", "kind", "MSE"), "loss", "kind", ("kind='MSE'", "CrossEntropy")),
+    "no such option": (set_to("loss", "kind", "MAE"), "loss", "kind", ("kind='MAE'", "CrossEntropy")),
     "auto where it means nothing": (set_to("block_1", "nhead", "auto"), "block_1", "nhead", ("nhead='auto'", "whole number")),
     "heads do not divide": (wide, "block_1", "nhead", ("nhead=5", "d_model=128", "try 4 or 8")),
     "width contradicts": (set_to("block_1", "d_model", 16), "block_1", "d_model", ("d_model=16", "incoming width, 8", "auto")),

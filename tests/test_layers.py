@@ -14,7 +14,8 @@ B, T, C, H = 3, 7, 16, 4
 
 
 def gpt_block(dropout: float = 0.0, attention_dropout: float = 0.0, init: str = "torch", width: int = C) -> GPTBlock:
-    return GPTBlock(width, H, 2 * width, dropout, attention_dropout, init)
+    options = ("GELU", "LayerNorm", True, "none", "full", 128, 0)
+    return GPTBlock(width, H, 2 * width, dropout, attention_dropout, init, *options)
 
 
 def block_and_torchs_own(dropout: float = 0.0) -> tuple[GPTBlock, nn.TransformerEncoderLayer]:
@@ -158,7 +159,7 @@ def test_dropout_keeps_the_type_of_its_input(dtype: torch.dtype) -> None:
 
 def test_the_rest_are_torchs_own_modules() -> None:
     torch.manual_seed(1)
-    ours = [Embedding(9, 4, 1.0, 1.0), LayerNorm(4, 1e-3), Linear(4, 5, True, "")]
+    ours = [Embedding(9, 4, 1.0, 1.0, ""), LayerNorm(4, 1e-3), Linear(4, 5, True, "")]
     torch.manual_seed(1)
     theirs = [nn.Embedding(9, 4), nn.LayerNorm(4, eps=1e-3), nn.Linear(4, 5)]
     tokens, x = torch.randint(9, (2, 3)), torch.randn(2, 3, 4)
@@ -169,7 +170,7 @@ def test_the_rest_are_torchs_own_modules() -> None:
 
 def test_an_embedding_draws_its_weights_as_wide_as_told_and_scales_what_comes_out() -> None:
     torch.manual_seed(1)
-    embedding, tokens = Embedding(1000, 64, 0.125, 8.0), torch.arange(1000)
+    embedding, tokens = Embedding(1000, 64, 0.125, 8.0, ""), torch.arange(1000)
     assert embedding.weight.std().item() == pytest.approx(0.125, rel=0.02)
     assert torch.equal(embedding(tokens), embedding.weight * 8)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -12,13 +12,30 @@ from torch import Tensor, nn
 
 import cortex.builder  # noqa: F401  fills the registry
 from cortex.params import AUTO, FROM_VOCABULARY, Bool, Choice, Float, Int, Text
-from cortex.registry import KINDS, Kind, divides, register
+from cortex.registry import ANY, KINDS, Kind, divides, register
+from cortex.shapes import Dim
 
 B, T, C, V = 2, 6, 8, 11
 MODULES = [name for name, kind in KINDS.items() if kind.role in ("module", "merge")]
 LOSSES = [name for name, kind in KINDS.items() if kind.role == "loss"]
-CAUSAL = [name for name in MODULES if KINDS[name].causal]
-CACHED = [name for name in MODULES if KINDS[name].cached]
+
+# A kind with all settings at small values, or with one option of one setting.
+Case = tuple[str, str, Any]
+
+
+def cases() -> list[Case]:
+    """Every kind as it is, and with every option of every setting that has options."""
+    found: list[Case] = []
+    for name in MODULES:
+        found.append((name, "", None))
+        for setting, param in KINDS[name].params.items():
+            options = param.options if isinstance(param, Choice) else (False, True) if isinstance(param, Bool) else ()
+            found += [(name, setting, option) for option in options if option != param.default]
+    extra = [("GPTBlock", "num_kv_heads", 1), ("Conv1d", "groups", C), ("Conv1d", "dilation", 2), ("Conv1d", "kernel_size", 1)]
+    return found + extra
+
+
+CASES = cases()
 
 
 def small_values(kind: Kind) -> dict[str, Any]:
@@ -31,27 +48,59 @@ def small_values(kind: Kind) -> dict[str, Any]:
             values[name] = V
         elif name in bound or name in (kind.output or ()):
             values[name] = C
-        elif name == "dropout":
+        elif name in ("dropout", "p"):
             values[name] = 0.0
+        elif name == "window":
+            values[name] = 3
         elif isinstance(param, Int) and param.default != AUTO:
-            values[name] = max(param.low, min(param.default, 2 if name == "nhead" else 16))
+            values[name] = max(param.low, min(param.default, 2 if name in ("nhead", "num_heads") else 16))
     return values
 
 
+def values_of(case: Case) -> dict[str, Any]:
+    name, setting, option = case
+    return small_values(KINDS[name]) | ({setting: option} if setting else {})
+
+
 def sizes(kind: Kind, values: Mapping[str, Any]) -> dict[str, int]:
-    return {"B": B, "T": T, "S": T, "V": V, **{name: value for name, value in values.items() if type(value) is int}}
+    return {"B": B, "T": T, "S": T, "C": C, "V": V, **{name: value for name, value in values.items() if type(value) is int}}
+
+
+def spelt(dims: tuple[str, ...]) -> tuple[str, ...]:
+    """The dimensions of a rule, B and T in the place of any leading ones."""
+    return ("B", "T", *dims[1:]) if dims[:1] == (ANY,) else dims
+
+
+def ports_of(kind: Kind) -> list[str]:
+    return kind.ports(["in_3"] if kind.most else [])
 
 
 def inputs_for(kind: Kind, values: Mapping[str, Any]) -> list[Tensor]:
-    """One input a port: token ids where the rule says B T, floats elsewhere."""
-    shapes = [[sizes(kind, values)[dim] for dim in dims] for dims in kind.inputs.values()]
-    return [torch.randint(V, shape) if len(shape) == 2 else torch.randn(shape) for shape in shapes]
+    """One input a port, three for a merge: token ids where the rule says B T, floats elsewhere."""
+    found = []
+    for port in ports_of(kind):
+        dims = kind.dims(port)
+        shape = [sizes(kind, values)[dim] for dim in spelt(dims)]
+        found.append(torch.randint(V, shape) if dims[-1] == "T" else torch.randn(shape))
+    return found
 
 
-def make(kind: Kind) -> tuple[nn.Module, list[Tensor]]:
+def make(case: Case) -> tuple[nn.Module, list[Tensor]]:
+    kind = KINDS[case[0]]
     torch.manual_seed(zlib.crc32(kind.name.encode()))
-    values = small_values(kind)
+    values = values_of(case)
     return kind.cls(**values).eval(), inputs_for(kind, values)
+
+
+def named(case: Case) -> str:
+    return " ".join(str(part) for part in case if part not in ("", None))
+
+
+each_case = pytest.mark.parametrize("case", CASES, ids=named)
+
+
+def those(wanted: Callable[[Kind, dict[str, Any]], Any]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("case", [case for case in CASES if wanted(KINDS[case[0]], values_of(case))], ids=named)
 
 
 def test_the_registry_holds_the_kinds_of_a_gpt() -> None:
@@ -67,52 +116,90 @@ def test_every_kind_and_every_setting_explains_itself(name: str) -> None:
         assert param.help.endswith((".", ".)")), setting
 
 
-@pytest.mark.parametrize("name", MODULES)
-def test_the_declared_shape_is_what_torch_gives(name: str) -> None:
-    kind = KINDS[name]
-    module, inputs = make(kind)
-    declared = tuple(sizes(kind, small_values(kind))[dim] for dim in kind.output or ())
+@each_case
+def test_the_declared_shape_is_what_torch_gives(case: Case) -> None:
+    kind, values = KINDS[case[0]], values_of(case)
+    module, inputs = make(case)
+    declared = tuple(sizes(kind, values)[dim] for dim in spelt(kind.output or ()))
+    if kind.joins:
+        given = [(port, (Dim("B", B), Dim("T", T), Dim("C", C))) for port in ports_of(kind)]
+        declared = tuple(dim.size for dim in kind.joins(values, given))
     assert module(*inputs).shape == declared
 
 
-@pytest.mark.parametrize("name", MODULES)
-def test_forward_and_backward_are_finite(name: str) -> None:
-    module, inputs = make(KINDS[name])
+@each_case
+def test_forward_and_backward_are_finite(case: Case) -> None:
+    module, inputs = make(case)
     module.train()
     inputs = [x.requires_grad_() if x.is_floating_point() else x for x in inputs]
     y = module(*inputs)
     assert torch.isfinite(y).all()
+    if KINDS[case[0]].reads:
+        return  # it gives on numbers of tokens
     y.square().sum().backward()
     gradients = [x.grad for x in [*inputs, *module.parameters()] if x.requires_grad]
     assert gradients and all(gradient is not None and torch.isfinite(gradient).all() for gradient in gradients)
 
 
-@pytest.mark.parametrize("name", CAUSAL)
-@pytest.mark.parametrize("position", range(1, T))
-def test_what_comes_later_changes_nothing_before_it(name: str, position: int) -> None:
-    module, inputs = make(KINDS[name])
+def changed_from(position: int, kind: Kind, inputs: list[Tensor]) -> list[Tensor]:
+    """The inputs with other values from this position on, but for what is seen whole anyhow."""
     changed = [x.clone() for x in inputs]
-    for x in changed:
-        x[:, position:] = (x[:, position:] + 3) % V if not x.is_floating_point() else x[:, position:] * -2 + 5
-    before, after = module(*inputs), module(*changed)
+    for port, x in zip(ports_of(kind), changed, strict=True):
+        if port not in kind.whole:
+            x[:, position:] = (x[:, position:] + 3) % V if not x.is_floating_point() else x[:, position:] * -2 + 5
+    return changed
+
+
+@those(lambda kind, values: kind.is_causal(values))
+@pytest.mark.parametrize("position", range(1, T))
+def test_what_comes_later_changes_nothing_before_it(case: Case, position: int) -> None:
+    module, inputs = make(case)
+    before, after = module(*inputs), module(*changed_from(position, KINDS[case[0]], inputs))
     assert torch.equal(before[:, :position], after[:, :position])
     assert not torch.equal(before[:, position:], after[:, position:])
 
 
-@pytest.mark.parametrize("name", CACHED)
+@those(lambda kind, values: not kind.is_causal(values) and "T" in (kind.output or ()))
+def test_a_kind_that_is_not_causal_does_see_what_comes_later(case: Case) -> None:
+    module, inputs = make(case)
+    kind = KINDS[case[0]]
+    before, after = module(*inputs), module(*changed_from(T - 1, kind, inputs))
+    assert not torch.equal(before[:, : T - 1], after[:, : T - 1]) and kind.seen_whole(values_of(case))
+
+
+@those(lambda kind, values: kind.cached and kind.is_causal(values))
 @pytest.mark.parametrize("cuts", [(1,) * T, (T,), (2, 3, 1), (1, T - 1), (T - 1, 1)], ids=str)
-def test_a_cache_fed_in_pieces_gives_what_one_full_forward_gives(name: str, cuts: tuple[int, ...]) -> None:
-    module, inputs = make(KINDS[name])
+def test_a_cache_fed_in_pieces_gives_what_one_full_forward_gives(case: Case, cuts: tuple[int, ...]) -> None:
+    module, inputs = make(case)
     cache: dict[str, Any] = {}
-    pieces = [module(*part, cache) for part in zip(*(x.split(cuts, 1) for x in inputs), strict=True)]
+    ports = ports_of(KINDS[case[0]])
+    parts = [
+        [x] * len(cuts) if port in KINDS[case[0]].whole else x.split(cuts, 1) for port, x in zip(ports, inputs, strict=True)
+    ]
+    pieces = [module(*part, cache=cache) for part in zip(*parts, strict=True)]
     torch.testing.assert_close(torch.cat(pieces, 1), module(*inputs), atol=1e-5, rtol=0)
     assert cache
 
 
+@those(lambda kind, values: kind.masks)
+def test_padding_changes_nothing(case: Case) -> None:
+    module, inputs = make(case)
+    kind, real = KINDS[case[0]], T - 2
+    dims = kind.dims(next(iter(kind.masks.values())))
+    one_sequence = kind.is_causal(values_of(case)) and not kind.whole
+    others = [port for port in ports_of(kind) if one_sequence or kind.dims(port) == dims]
+    cut = [x[:, :real] if port in others else x for port, x in zip(ports_of(kind), inputs, strict=True)]
+    mask = (torch.arange(T) < real).expand(B, T)
+    whole, part = module(*inputs, **dict.fromkeys(kind.masks, mask)), module(*cut)
+    time = part.size(1) if part.dim() == 3 else None
+    torch.testing.assert_close(whole[:, :time] if time else whole, part, atol=1e-5, rtol=0)
+    if not kind.is_causal(values_of(case)) and case[2] != "first":
+        assert not torch.allclose(module(*inputs)[:, :time] if time else module(*inputs), part, atol=1e-5)
+
+
 @pytest.mark.parametrize("name", LOSSES)
 def test_a_loss_is_a_finite_sum_over_every_token_with_finite_gradients(name: str) -> None:
-    kind = KINDS[name]
-    loss, (logits,) = make(kind)
+    loss, (logits,) = make((name, "", None))
     targets = torch.randint(V, (B, T))
     total, count = loss(logits.requires_grad_(), {"targets": targets})
     total.backward()

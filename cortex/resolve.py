@@ -1,0 +1,380 @@
+"""Walks a graph's nodes in order and works out values, shapes and parameter counts, or what stands in the way."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from cortex.checks import Issue, Wiring
+from cortex.graph import Graph, Node
+from cortex.params import AUTO, FROM_INPUT, FROM_VOCABULARY, complete, problems
+from cortex.registry import ANY, KINDS, Kind, Sizes
+from cortex.shapes import Dim, Shape, agree, is_tokens, shape_text
+from cortex.targets import Targets
+
+# The settings of a source that are the sizes of what it gives.
+_SOURCE_SIZES = {"batch_size": "B", "seq_len": "T"}
+
+
+@dataclass(frozen=True)
+class Call:
+    """One step of the forward pass.
+
+    Args:
+        args: what the module is constructed with, every "auto" resolved.
+        inputs: the node whose output goes into each port, in the order of the ports.
+        head: for a loss, the Linear that is computed together with it; its own call is then only run for logits.
+        masks: arguments that take the mask of a sequence -> its letter.
+        open: what the arguments that hang on the data stand for: `vocabulary`, `vocabulary + 1` or `labels`.
+    """
+
+    node: str
+    kind: str
+    args: Mapping[str, Any]
+    inputs: tuple[str, ...]
+    head: str | None = None
+    masks: tuple[tuple[str, str], ...] = ()
+    open: Mapping[str, str] = field(default_factory=dict)
+
+
+class Resolver:
+    """What is found of each node; `visit` them in the wiring's order, then `tie`."""
+
+    def __init__(self, graph: Graph, wiring: Wiring, targets: Targets) -> None:
+        self.graph, self.wiring, self.targets = graph, wiring, targets
+        self.issues: list[Issue] = []
+        self.calls: list[Call] = []
+        self.shapes: dict[str, Shape] = {}
+        self.parameters: dict[str, int | None] = {}
+        self.root: dict[str, str] = {}  # a node without a shape -> the node whose fault that is
+        self._sizes: dict[str, int] = {}  # B, T and S of the source
+        self._open: dict[str, dict[str, str]] = {}
+
+    def visit(self, node: Node) -> None:
+        kind = KINDS[node.kind]
+        values = complete(kind.params, node.params)
+        faults = problems(kind.params, node.params)
+        for name, problem in faults.items():
+            what = f"{name}={node.params[name]!r}" if name in kind.params else name
+            self.fault(node.id, name, f"{what} {problem}")
+        incoming = self._incoming(node, kind)
+        if incoming is None:
+            self._check(node, kind, values, bool(faults), {})
+            return
+        bound = self._bind(node, kind, values, incoming, faults)
+        shape_faults = faults.keys() & {*(kind.output or ()), *(_SOURCE_SIZES if kind.role == "source" else ())}
+        if bound is None or shape_faults or not self._feeds_what_is_asked(node, kind):
+            self.root.setdefault(node.id, node.id)
+            return
+        if kind.role == "source":
+            self._sizes = {letter: values[name] for name, letter in _SOURCE_SIZES.items()}
+            self._sizes["S"] = self._sizes["T"]
+        self._check(node, kind, values, bool(faults), bound)
+        if kind.output:
+            shape = self._output(node, kind, values, bound, incoming)
+            if shape is None:
+                self.root[node.id] = node.id
+                return
+            self.shapes[node.id] = shape
+        self.parameters[node.id] = self._count(kind, values, node)
+        inputs = self.wiring.inputs[node.id]
+        masks = ((name, self._letter(inputs[port])) for name, port in kind.masks.items())
+        self.calls.append(
+            Call(
+                node.id, node.kind, values, tuple(inputs.values()),
+                masks=tuple((name, letter) for name, letter in masks if letter), open=self._open.get(node.id, {}),
+            )
+        )  # fmt: skip
+
+    def fault(self, node_id: str, name: str | None, message: str, hint: str = "", follows: str | None = None) -> None:
+        self.issues.append(Issue(node_id, name, message, hint, follows))
+
+    def _check(self, node: Node, kind: Kind, values: Mapping[str, Any], faulty: bool, bound: Mapping[str, Dim]) -> None:
+        if not kind.check or faulty:
+            return
+        sizes = Sizes(self._sizes)
+        sizes.update({letter: bound[letter].size for letter in ("T", "S") if letter in bound and bound[letter].size})
+        sizes.letters = {letter: bound[letter].letter for letter in ("T", "S") if letter in bound}
+        if self.targets.tokens:
+            sizes["V"] = self.targets.tokens
+        for name, message, hint in kind.check(values, sizes):
+            self.fault(node.id, name, message, hint)
+
+    def _incoming(self, node: Node, kind: Kind) -> dict[str, Shape] | None:
+        """The shape at each port, None (with an issue that says whose fault it is) when one is not known."""
+        sources = self.wiring.inputs[node.id]
+        if not set(kind.inputs) <= set(sources):
+            self.root[node.id] = node.id  # told by the wiring
+            return None
+        for source in sources.values():
+            if source not in self.shapes:
+                root = self.root.get(source, source)
+                self.root.setdefault(node.id, root)
+                self.fault(node.id, None, f"waits for {root}, which has a fault", follows=root)
+                return None
+        return {port: self.shapes[source] for port, source in sources.items()}
+
+    def _feeds_what_is_asked(self, node: Node, kind: Kind) -> bool:
+        """Whether the data has the part of the batch that this kind reads."""
+        if kind.reads == "source" and self.targets.task != "Pairs":
+            self.fault(
+                node.id, None, f"gives the source side of Pairs, and the data is {self.targets.task}",
+                "set type=Pairs in CustomData, or remove this node",
+            )  # fmt: skip
+            return False
+        return True
+
+    def _bind(
+        self, node: Node, kind: Kind, values: dict[str, Any], incoming: dict[str, Shape], faulty: Collection[str]
+    ) -> dict[str, Dim] | None:
+        """Dimensions by name, `auto` values filled in from them; None when the input does not fit."""
+        if kind.role == "loss" and not self._compared(node, incoming["in"]):
+            return None
+        bound: dict[str, Dim] = {}
+        first: dict[str, str] = {}  # the port that a name was bound at
+        for port, shape in incoming.items():
+            named = self._named(node, port, kind.dims(port) or (), shape)
+            if named is None:
+                return None
+            for name, dim in named:
+                if name not in faulty and not self._fits(node, name, dim, values):
+                    return None
+                if name in bound and not kind.joins and not agree(bound[name], dim):
+                    return self._unequal(node, first[name], port, incoming)
+                bound[name] = bound[name] if name in bound and bound[name].size is not None else dim
+                first.setdefault(name, port)
+        for name, param in kind.params.items():
+            if values[name] == AUTO and param.auto == FROM_VOCABULARY:
+                if not self._from_data(node, kind, name, values):
+                    return None
+            elif values[name] == AUTO and param.auto == FROM_INPUT:
+                self._take(node, name, next(iter(incoming.values()))[-1], values)
+        return bound
+
+    def _named(self, node: Node, port: str, names: tuple[str, ...], shape: Shape) -> list[tuple[str, Dim]] | None:
+        """The dimensions of a shape by the names of a port's rule, leading ones as …0, …1; None when they do not fit."""
+        width = names[-1] not in ("T", "S")
+        lead = max(1, len(shape) - len(names) + 1) if names[0] == ANY else 0
+        if is_tokens(shape) != (not width) or len(shape) != len(names) - bool(lead) + lead:
+            needs = "×".join(name if name in "BTSV" else "…" if name == ANY else "width" for name in names)
+            what, hint = "", ""
+            if is_tokens(shape):
+                what, hint = "token numbers ", "put an Embedding before it" if width else ""
+            elif len(shape) < len(names):
+                hint = "it has no positions any more; put this before what takes them away, or remove that"
+            at = f" at port {port}" if len(self.wiring.inputs[node.id]) > 1 else ""
+            self.fault(node.id, None, f"received {what}{shape_text(shape)}{at}, expected {needs}", hint)
+            return None
+        rest = names[1:] if lead else names
+        return [*((f"{ANY}{place}", shape[place]) for place in range(lead)), *zip(rest, shape[lead:], strict=True)]
+
+    def _fits(self, node: Node, name: str, dim: Dim, values: dict[str, Any]) -> bool:
+        if name not in values:
+            return True
+        if values[name] == AUTO:
+            self._take(node, name, dim, values)
+        elif dim.size is not None and values[name] != dim.size:
+            self.fault(node.id, name, f"{name}={values[name]} is not the incoming width, {dim.size}", "set it to auto")
+            return False
+        return True
+
+    def _take(self, node: Node, name: str, dim: Dim, values: dict[str, Any]) -> None:
+        values[name] = dim.size
+        if dim.of:
+            self._open.setdefault(node.id, {})[name] = dim.of
+
+    def _unequal(self, node: Node, one: str, other: str, incoming: Mapping[str, Shape]) -> None:
+        sources = self.wiring.inputs[node.id]
+        found = [f"{sources[port]} gives {shape_text(incoming[port])} at port {port}" for port in (one, other)]
+        widths = [incoming[port][-1] for port in (one, other)]
+        same_rest = list(map(str, incoming[one][:-1])) == list(map(str, incoming[other][:-1]))
+        hint = "connect values of equal shape"
+        if same_rest:
+            hint = f"put a Linear with out_features={widths[0].size} behind {sources[other]}, or take Concat"
+        self.fault(node.id, None, f"its inputs do not fit together: {' and '.join(found)}", hint)
+
+    def _from_data(self, node: Node, kind: Kind, name: str, values: dict[str, Any]) -> bool:
+        """Fill in a number that hangs on the data; False, with an issue, where the losses want different ones."""
+        wanted = {self.targets.rows} if name not in (kind.output or ()) else self.targets.scores_behind(node.id)
+        if len(wanted) > 1:
+            counts = " and ".join(sorted(wanted))
+            self.fault(
+                node.id, name, f"{name}=auto is not one number: the losses behind it compare {counts}",
+                "give each Loss a Linear of its own",
+            )  # fmt: skip
+            return False
+        (what,) = wanted
+        self._open.setdefault(node.id, {})[name] = what
+        values[name] = self.targets.number(what)
+        return True
+
+    def _compared(self, node: Node, shape: Shape) -> bool:
+        """Whether what comes into a loss is one score for each thing that it compares."""
+        need = self.targets.needs(node.id)
+        source = self.wiring.inputs[node.id]["in"]
+        dim = shape[-1]
+        head = dim.letter in ("V", "out_features")
+        number = self.targets.number(need.number)
+        fits = head if number is None or dim.size is None else dim.size >= number
+        if not fits or is_tokens(shape):
+            known = f", {number:,} {need.what}s" if number else ""
+            hint = f"set out_features of {source} to auto" if head else "put a Linear before it"
+            self.fault(
+                node.id, None, f"received width {dim}, expected one score for each {need.each}{known}", hint
+            )  # fmt: skip
+            return False
+        letters = [one.letter for one in shape[:-1]]
+        if letters == (["B"] if need.per_text else ["B", "T"]):
+            return True
+        if need.per_text:
+            hint = f"put a Pool before {source}"
+            self.fault(node.id, None, f"received scores of every token, {shape_text(shape)}, expected one row a text", hint)
+        elif len(letters) == 1:
+            self._pooled(node, source)
+        else:
+            hint = "connect it to what comes of the data node itself"
+            self.fault(node.id, None, f"received scores of {'×'.join(letters)}, expected one row for each token, B×T", hint)
+        return False
+
+    def _pooled(self, node: Node, source: str) -> None:
+        """The fault of the node that made one vector of a text whose every token is compared."""
+        while source in self.wiring.inputs and not any(
+            len(self.shapes[before]) > len(self.shapes[source]) for before in self.wiring.inputs[source].values()
+        ):
+            source = next(iter(self.wiring.inputs[source].values()))
+        self.fault(
+            source, None, f"gives one vector for a whole text, and {node.id} compares every token",
+            "remove it, or compare the label of a text (CustomData of type Labelled)",
+        )  # fmt: skip
+        self.fault(node.id, None, f"waits for {source}, which has a fault", follows=source)
+        self.root[node.id] = source
+
+    def _output(
+        self, node: Node, kind: Kind, values: Mapping[str, Any], bound: Mapping[str, Dim], incoming: Mapping[str, Shape]
+    ) -> Shape | None:
+        if kind.joins:
+            sources = self.wiring.inputs[node.id]
+            try:
+                return kind.joins(values, [(sources[port], shape) for port, shape in incoming.items()])
+            except ValueError as error:
+                self.fault(node.id, None, *error.args)
+                return None
+        shape: list[Dim] = []
+        for name in kind.output or ():
+            shape += (
+                [dim for key, dim in bound.items() if key[0] == ANY] if name == ANY else [self._out(node, name, values, bound)]
+            )
+        return tuple(shape)
+
+    def _out(self, node: Node, name: str, values: Mapping[str, Any], bound: Mapping[str, Dim]) -> Dim:
+        if name in bound:
+            return bound[name]
+        if name in ("B", "T", "S"):
+            return Dim(name, self._sizes.get(name))
+        of = self._open.get(node.id, {}).get(name, "")
+        return Dim("V" if of or values[name] == self.targets.vocabulary else name, values[name], of)
+
+    def _letter(self, source: str) -> str | None:
+        return next((dim.letter for dim in self.shapes[source] if dim.is_time), None)
+
+    def _count(self, kind: Kind, values: Mapping[str, Any], node: Node) -> int | None:
+        if kind.role == "source":
+            return 0
+        if None in values.values() or any(issue.node == node.id for issue in self.issues):
+            return None
+        return _parameter_count(kind, tuple(values.items()))
+
+    # Once all sizes are known
+
+    def tie(self) -> None:
+        """Check every layer that shares its weights with another, and count them once."""
+        known = {call.node: call for call in self.calls}
+        for call in self.calls:
+            wanted = call.args.get("tie_to")
+            if not wanted:
+                continue
+            other = known.get(wanted)
+            if other is None or other.kind not in _partners(call) or wanted == call.node:
+                self._no_partner(call, other)
+            elif other.args.get("tie_to"):
+                message = f"tie_to={wanted!r} shares the weights of {other.args['tie_to']} itself"
+                self.fault(call.node, "tie_to", message, f"set tie_to={other.args['tie_to']}, or leave one of the two empty")
+            elif (mine := _table(call)) != (its := _table(other)):
+                sizes = [f"{'V' if rows is None else f'{rows:,}'}×{width:,}" for rows, width in (mine, its)]
+                message = f"tie_to={wanted!r} has weights of {sizes[1]}, this layer needs {sizes[0]}"
+                self.fault(call.node, "tie_to", message, "make the sizes equal, or leave tie_to empty")
+            elif self.parameters.get(call.node) is not None:
+                self.parameters[call.node] -= mine[0] * mine[1]
+
+    def _no_partner(self, call: Call, other: Call | None) -> None:
+        wanted = call.args["tie_to"]
+        if wanted in self.root:
+            return  # that node's own fault is told
+        found = "is this node itself" if wanted == call.node else f"is {other.kind}" if other else "is no node here"
+        kinds = _partners(call)
+        names = [node.id for node in self.graph.of_kind(*kinds) if node.id != call.node]
+        hint = f"set it to {' or '.join(names[:4])}, or leave it empty" if names else "leave it empty"
+        self.fault(call.node, "tie_to", f"tie_to={wanted!r} {found}, expected {' or '.join(kinds)}", hint)
+
+    def leaks(self) -> None:
+        """The fault of every node that lets a loss of the next token see that token."""
+        told: set[str] = set()
+        for loss in self.targets.of_next_token():
+            for node_id in self._ancestors(loss):
+                if node_id not in self.shapes:
+                    continue
+                node, kind = self.graph.node(node_id), KINDS[self.graph.node(node_id).kind]
+                seen = kind.seen_whole(complete(kind.params, node.params)) if kind.inputs else ()
+                sources = {port: self.wiring.inputs[node_id].get(port) for port in seen}
+                later = [port for port, source in sources.items() if "T" in _letters(self.shapes.get(source))]
+                if not later or node_id in told or "T" not in _letters(self.shapes.get(node_id)):
+                    continue
+                told.add(node_id)
+                where = f" of port {later[0]}" if len(kind.inputs) > 1 else ""
+                hint = "choose a causal kind, or a Loss with target Masked"
+                if "causal" in kind.params:
+                    hint = "set causal to true, or choose a Loss with target Masked"
+                elif later[0] in kind.whole:
+                    hint = f"connect {later[0]} to another sequence, SourceTokens of Pairs for one"
+                self.fault(
+                    node_id, "causal" if "causal" in kind.params else None,
+                    f"sees later positions{where}, and {loss} compares the next token: the answer would be seen", hint,
+                )  # fmt: skip
+
+    def _ancestors(self, node_id: str) -> Iterator[str]:
+        waiting, seen = [node_id], {node_id}
+        while waiting:
+            for source in self.wiring.inputs.get(waiting.pop(), {}).values():
+                if source not in seen:
+                    seen.add(source)
+                    waiting.append(source)
+                    yield source
+
+
+def _letters(shape: Shape | None) -> str:
+    return "".join(dim.letter for dim in shape or () if dim.is_time)
+
+
+def _partners(call: Call) -> tuple[str, ...]:
+    """The kinds whose weights a layer can share."""
+    return ("Embedding",) if "out_features" in call.args else ("Linear", "Embedding")
+
+
+def _table(call: Call) -> tuple[int | None, int]:
+    """Rows and width of a layer's weights."""
+    args = call.args
+    return (
+        (args["out_features"], args["in_features"])
+        if "out_features" in args
+        else (args["num_embeddings"], args["embedding_dim"])
+    )
+
+
+@functools.lru_cache(maxsize=4096)
+def _parameter_count(kind: Kind, values: tuple[tuple[str, Any], ...]) -> int:
+    with torch.device("meta"):
+        return sum(parameter.numel() for parameter in kind.cls(**dict(values)).parameters())
