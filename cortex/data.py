@@ -20,11 +20,13 @@ import cortex.sources
 import cortex.sources_hub  # noqa: F401  the two fill the registry
 from cortex.corpus import SPLITS, CorpusError
 from cortex.encode import Progress, TextSource, encoded, id_type, learn_tokenizer
+from cortex.encode_rows import label_names
 from cortex.graph import Graph, Node
 from cortex.hub import Pin, commit_of
 from cortex.params import complete
 from cortex.places import to_json, write_atomically
 from cortex.registry import KINDS
+from cortex.row_store import write_rows
 from cortex.source_params import BATCH_PARAMS, PLACE_PARAMS
 from cortex.store import Prepared, find, locked, sweep
 from cortex.tokenizer import TRAINED, Tokenizer
@@ -205,8 +207,13 @@ def _write(node: Node, source: TextSource, name: str, folder: Path, progress: Pr
         tokenizer.save(folder / "tokenizer.json")
     except Exception as error:  # the library raises plain Exception for a full disk
         raise OSError(f"{folder / 'tokenizer.json'} cannot be written: {error}") from None
+    names, unseen = label_names(source)
     splits = {}
     for split in SPLITS:
+        if source.task != "Text":
+            heard = lambda rows, split=split: progress(f"tokenising {split}, {rows:,} rows", None)  # noqa: E731
+            splits[split] = write_rows(source, split, tokenizer, names, folder, heard)
+            continue
         blocks = _heard(source, split, lambda share, split=split: progress(f"tokenising {split}", share))
         splits[split] = _write_split(blocks, split != "train", tokenizer, folder / f"{split}.bin")
     _check_lengths(node, splits)
@@ -224,6 +231,9 @@ def _write(node: Node, source: TextSource, name: str, folder: Path, progress: Pr
         "vocab_size": tokenizer.vocab_size,
         "dtype": id_type(tokenizer.vocab_size).name,
         "settings": complete(KINDS[node.kind].params, node.params),
+        "task": source.task,
+        "labels": names,
+        "unseen_labels": unseen,
         "splits": splits,
     }
     (folder / "meta.json").write_text(json.dumps(meta, indent=1) + "\n")
@@ -259,6 +269,8 @@ def _check_vocabulary(node: Node, tokenizer: Tokenizer, source: TextSource) -> N
 
 
 def _check_lengths(node: Node, splits: dict[str, dict[str, Any]]) -> None:
+    if splits["train"].get("rows", 1) and not splits["validation"].get("rows", 1):
+        raise CorpusError(f"{node.id}: the file that validates has no rows")
     if not splits["train"]["tokens"]:
         raise CorpusError(f"{node.id}: the training text has no tokens, expected a text of several lines")
     if not splits["validation"]["tokens"]:
@@ -271,13 +283,20 @@ def _check_lengths(node: Node, splits: dict[str, dict[str, Any]]) -> None:
 def read_through(node: Node) -> None:
     """Read the source's text once and keep nothing; CorpusError when it cannot be used. What is on the hub stays there."""
     source = source_of(node)
-    if not source.remote:
+    if source.task != "Text":
+        label_names(source)
+        for split in SPLITS:
+            for _ in source.rows(split):
+                pass
+    elif not source.remote:
         counts = {split: sum(block.count("\n") + (block[-1:] != "\n") for block in source.blocks(split)) for split in SPLITS}
         _check_lengths(node, {split: {"tokens": count} for split, count in counts.items()})
 
 
 def too_short(node: Node, prepared: Prepared) -> str | None:
-    """The fault of a training text with less than one block of `seq_len` tokens; None when there is one."""
+    """The fault of a training text with less than one block of `seq_len` tokens; None when there is one, and for rows."""
+    if prepared.task != "Text":
+        return None
     seq_len, tokens = source_of(node).seq_len, prepared.count("train")
     if tokens >= seq_len:
         return None

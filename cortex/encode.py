@@ -1,6 +1,6 @@
 """From a source of text to token numbers: what the data store and an exported script do alike.
 
-Importable alone: numpy, tokenizer.py, and what reads files and the hub.
+Importable alone: numpy, tokenizer.py, rows.py, and what reads files and the hub.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import numpy as np
 from cortex.corpus import CorpusError
 from cortex.files import files_of, text_hash
 from cortex.hub import Pin, hub_file
+from cortex.rows import Row
 from cortex.tokenizer import TRAINED, Tokenizer, TokenizerError, train_tokenizer
 
 # Called with a word for what is going on and the share of it that is done, None where that is not known.
@@ -29,6 +30,7 @@ class TextSource:
 
     needs: tuple[str, ...] = ()
     remote = False
+    task = "Text"  # or Labelled, Tagged, Pairs: what its rows are
 
     def __init__(
         self,
@@ -56,6 +58,10 @@ class TextSource:
     def blocks(self, split: str) -> Iterator[str]:
         """The text of `train`, `validation` or `test` in blocks, each but those of a very long line ending with a line."""
         raise AssertionError("each source reads its own text")
+
+    def rows(self, split: str) -> Iterator[Row]:
+        """The examples of a split, where `task` is not Text. CorpusError names the file and line of one that is not sound."""
+        raise AssertionError("a source of running text has no rows")
 
     def lines(self, split: str) -> Iterator[str]:
         """The lines of a split with their line ends; a very long one in parts."""

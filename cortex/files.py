@@ -1,27 +1,24 @@
 """Texts of one's own: a file, several, or a folder of them, read in blocks and split where a line or a row ends.
 
-Importable alone: corpus.py, and pyarrow where a file is a parquet file.
+Importable alone: columns.py and corpus.py.
 """
 
 from __future__ import annotations
 
 import codecs
-import csv
 import hashlib
-import json
 import math
 import os
 import re
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from cortex.columns import TABLES, is_table, line_number, line_start, open_text, table_rows
 from cortex.corpus import BLOCK, CorpusError, in_blocks, row_text
 
-TABLES = (".jsonl", ".csv", ".parquet")
 # What is read of a folder. A file that is named itself may end in anything: what is no table is plain text.
-SUFFIXES = (".txt", ".md", *TABLES)
+SUFFIXES = (".txt", ".md", ".conll", *TABLES)
 
 
 def named(setting: str) -> list[str]:
@@ -60,14 +57,6 @@ def _check(path: str, where: str) -> None:
     open_text(path, where).close()
 
 
-def open_text(path: str | Path, where: str = "path") -> Any:
-    """The file opened for reading bytes; CorpusError says why it cannot be."""
-    try:
-        return open(path, "rb")
-    except OSError as error:
-        raise CorpusError(f"{where}: {path} cannot be read: {error.strerror}") from None
-
-
 def text_hash(path: str | Path) -> str:
     """SHA-256 of a file's bytes, in hex."""
     with open_text(path) as file:
@@ -94,15 +83,14 @@ def share_blocks(files: list[str], low: float, high: float, column: str) -> Iter
 
 def _part_blocks(path: str, start: int, stop: int, column: str) -> Iterator[str]:
     """The lines or rows of a file that start at these bytes, as far as that can be said of rows."""
-    suffix = Path(path).suffix.lower()
-    if suffix not in TABLES:
+    if not is_table(path):
         return in_blocks(_plain(path, start, stop))
-    rows: Callable[[str, str], Iterator[Any]] = {".jsonl": _json_rows, ".csv": _csv_rows, ".parquet": _parquet_rows}[suffix]
-    if suffix == ".jsonl":
-        return in_blocks(_as_text(_json_rows(path, column, start, stop), path))
-    count, size = sum(1 for _ in rows(path, column)), os.path.getsize(path)
+    columns = {"text_column": column}
+    if Path(path).suffix.lower() == ".jsonl":
+        return in_blocks(_as_text((row for _, (row,) in table_rows(path, columns, start, stop)), path))
+    count, size = sum(1 for _ in table_rows(path, columns)), os.path.getsize(path)
     first, last = math.ceil(start * count / size), math.ceil(stop * count / size)
-    chosen = (row for number, row in enumerate(rows(path, column)) if first <= number < last)
+    chosen = (row for number, (_, (row,)) in enumerate(table_rows(path, columns)) if first <= number < last)
     return in_blocks(_as_text(chosen, path))
 
 
@@ -122,7 +110,7 @@ def _as_text(rows: Iterator[Any], path: str) -> Iterator[str]:
 def _plain(path: str, start: int, stop: int) -> Iterator[str]:
     """The text of the lines that start from byte `start` on and before byte `stop`, cut anywhere."""
     with open_text(path) as file:
-        start, stop = _line_start(file, start), _line_start(file, stop)
+        start, stop = line_start(file, start), line_start(file, stop)
         file.seek(start)
         decoder, done = codecs.getincrementaldecoder("utf-8-sig" if start == 0 else "utf-8")(), start
         while done < stop:
@@ -136,7 +124,7 @@ def _plain(path: str, start: int, stop: int) -> Iterator[str]:
             except UnicodeDecodeError as error:
                 at = done - kept + error.start
                 raise CorpusError(
-                    f"path: {path} is not UTF-8 at byte {at:,} (line {_line_number(path, at):,}): "
+                    f"path: {path} is not UTF-8 at byte {at:,} (line {line_number(path, at):,}): "
                     f"0x{error.object[error.start]:02x}; convert it, for Latin-1 text: iconv -f ISO-8859-1 -t UTF-8"
                 ) from None
             done += len(raw)
@@ -149,102 +137,6 @@ def _refuse_binary(raw: bytes, path: str, offset: int) -> None:
     if b"\0" in raw:
         at = offset + raw.index(b"\0")
         raise CorpusError(
-            f"path: {path} has a zero byte at byte {at:,} (line {_line_number(path, at):,}), "
+            f"path: {path} has a zero byte at byte {at:,} (line {line_number(path, at):,}), "
             "expected a UTF-8 text, not binary data"
         )
-
-
-def _line_start(file: Any, at: int) -> int:
-    """The first byte from `at` on at which a line starts, or the end of the file."""
-    if at <= 0:
-        return 0
-    file.seek(at - 1)
-    while raw := file.read(2**16):
-        found = raw.find(b"\n")
-        if found >= 0:
-            return file.tell() - len(raw) + found + 1
-    return file.tell()
-
-
-def _line_number(path: str, at: int) -> int:
-    count = 1
-    with open(path, "rb") as file:
-        while at > 0 and (raw := file.read(min(BLOCK, at))):
-            count += raw.count(b"\n")
-            at -= len(raw)
-    return count
-
-
-# Tables
-
-
-def _json_rows(path: str, column: str, start: int, stop: int) -> Iterator[Any]:
-    with open_text(path) as file:
-        file.seek(_line_start(file, start))
-        while file.tell() < stop and (line := file.readline()):
-            if not line.strip():
-                continue
-            where = file.tell() - len(line)
-            try:
-                row = json.loads(line.decode("utf-8-sig" if not where else "utf-8"))
-            except (ValueError, RecursionError):
-                raise CorpusError(f"path: {path} has no JSON object in line {_line_number(path, where):,}") from None
-            if not isinstance(row, dict):
-                raise CorpusError(f"path: {path} has no JSON object in line {_line_number(path, where):,}")
-            if column not in row:
-                raise CorpusError(_no_column(path, column, list(row), f" in line {_line_number(path, where):,}"))
-            yield row[column]
-
-
-def _csv_rows(path: str, column: str) -> Iterator[Any]:
-    csv.field_size_limit(sys.maxsize)
-    with open_text(path) as binary:
-        lines = codecs.getreader("utf-8-sig")(binary)
-        reader = csv.reader((line for line in _lines_of(lines)), strict=True)
-        try:
-            header = next(reader, [])
-            if column not in header:
-                raise CorpusError(_no_column(path, column, header))
-            at = header.index(column)
-            for row in reader:
-                if row and at >= len(row):
-                    raise CorpusError(f"path: {path} line {reader.line_num:,} has {len(row)} columns, expected {len(header)}")
-                if row:
-                    yield row[at]
-        except csv.Error as error:
-            raise CorpusError(f"path: {path} line {reader.line_num:,} is not CSV: {error}") from None
-        except UnicodeDecodeError as error:
-            raise CorpusError(
-                f"path: {path} is not UTF-8 after line {reader.line_num:,}: 0x{error.object[error.start]:02x}; "
-                "convert it, for Latin-1 text: iconv -f ISO-8859-1 -t UTF-8"
-            ) from None
-
-
-def _lines_of(reader: Any) -> Iterator[str]:
-    """Lines that end at line feeds alone, as the csv module needs them to see line ends within quotes."""
-    held = ""
-    while text := reader.read(2**16):
-        *lines, held = (held + text).split("\n")
-        yield from (line + "\n" for line in lines)
-    if held:
-        yield held
-
-
-def _parquet_rows(path: str, column: str) -> Iterator[Any]:
-    import pyarrow
-    import pyarrow.parquet
-
-    try:
-        with pyarrow.parquet.ParquetFile(path) as file:
-            names = file.schema_arrow.names
-            if column not in names:
-                raise CorpusError(_no_column(path, column, names))
-            for batch in file.iter_batches(batch_size=1024, columns=[column]):
-                yield from batch.column(0).to_pylist()
-    except (pyarrow.ArrowException, OSError) as error:
-        raise CorpusError(f"path: {path} is not a parquet file, or damaged: {' '.join(str(error).split())[:200]}") from None
-
-
-def _no_column(path: str, column: str, names: list[str], where: str = "") -> str:
-    listed = ", ".join(names[:20]) or "none"
-    return f"text_column: {path} has no column {column!r}{where}; it has {listed}"

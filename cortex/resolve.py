@@ -56,6 +56,9 @@ class Resolver:
 
     def visit(self, node: Node) -> None:
         kind = KINDS[node.kind]
+        if kind.role == "subgraph":  # one that could not be laid out
+            self.root[node.id] = node.id
+            return
         values = complete(kind.params, node.params)
         faults = problems(kind.params, node.params)
         for name, problem in faults.items():
@@ -324,10 +327,11 @@ class Resolver:
         """The fault of every node that lets a loss of the next token see that token."""
         told: set[str] = set()
         for loss in self.targets.of_next_token():
-            for node_id in self._ancestors(loss):
-                if node_id not in self.shapes:
+            before = set(self._ancestors(loss))
+            for node in self.wiring.order:
+                if node.id not in before or node.id not in self.shapes:
                     continue
-                node, kind = self.graph.node(node_id), KINDS[self.graph.node(node_id).kind]
+                node_id, kind = node.id, KINDS[node.kind]
                 seen = kind.seen_whole(complete(kind.params, node.params)) if kind.inputs else ()
                 sources = {port: self.wiring.inputs[node_id].get(port) for port in seen}
                 later = [port for port, source in sources.items() if "T" in _letters(self.shapes.get(source))]

@@ -8,11 +8,16 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from cortex.columns import TABLES
 from cortex.corpus import SPLITS, CorpusError, in_blocks, shakespeare_lines, shakespeare_revision
 from cortex.encode import TextSource
-from cortex.files import SUFFIXES, TABLES, files_of, named, share_blocks, text_hash
-from cortex.params import Choice, Float, Text
+from cortex.encode_rows import row_texts
+from cortex.files import SUFFIXES, files_of, named, share_blocks, text_hash
+from cortex.params import Choice, Float, Int, Text
 from cortex.registry import register
+from cortex.rows import TASKS, Row, assigned, labelled_rows, pair_rows, tagged_rows
 from cortex.source_params import leaves_text_to_train_on, sound_tokenizer, text_params
 
 
@@ -48,6 +53,8 @@ class _Tables:
 
 def _names_its_files(values: Mapping[str, Any], sizes: Mapping[str, int]) -> Iterator[tuple[str, str, str]]:
     yield from leaves_text_to_train_on(values, sizes)
+    if values["type"] == "Tagged" and values["word_column"] == values["tag_column"]:
+        yield "tag_column", f"tag_column={values['tag_column']} is the column of the words", "choose another, or auto"
     if values["split"] == "files" and not values["validation_file"]:
         yield "validation_file", "no file to validate on is named", "set validation_file, or split=fraction"
 
@@ -57,16 +64,65 @@ def _names_its_files(values: Mapping[str, Any], sizes: Mapping[str, int]) -> Ite
     family="source",
     shape="-> B T",
     params={
-        "type": Choice(default="Text", options=("Text",), help="Text: the next token is what is learned."),
+        "type": Choice(
+            default="Text",
+            options=TASKS,
+            help="Text: the next token is what is learned. Labelled: texts with a class each (CSV, JSON lines, Parquet). "
+            "Tagged: sentences with a tag for each word (CoNLL columns, or lists in JSON lines or Parquet). Pairs: texts and "
+            "what is to be written for each, translations or questions and answers.",
+        ),
         "path": Text(
             default="",
             help=f"A file, a folder of files ({', '.join(SUFFIXES)}), or several with a semicolon between them; UTF-8.",
         ),
-        "text_column": Text(default="text", only=("path", _Tables()), help="The column of a table that holds the text."),
+        "text_column": Text(
+            default="text",
+            only=(("type", ("Text", "Labelled")), ("path", _Tables())),
+            help="The column of a table that holds the text.",
+        ),
+        "label_column": Text(
+            default="label",
+            only=("type", ("Labelled",)),
+            help="The column that holds the label: a name, or a number as a name.",
+        ),
+        "word_column": Int(
+            default=1,
+            low=1,
+            high=1000,
+            only=("type", ("Tagged",)),
+            help="The column of CoNLL lines that holds the word, from 1.",
+        ),
+        "tag_column": Int(
+            default="auto",
+            low=1,
+            high=1000,
+            auto="the last column",
+            only=("type", ("Tagged",)),
+            help="The column of CoNLL lines that holds the tag, from 1.",
+        ),
+        "words_field": Text(
+            default="tokens",
+            only=(("type", ("Tagged",)), ("path", _Tables())),
+            help="The column of JSON lines or Parquet with a list of words.",
+        ),
+        "tags_field": Text(
+            default="tags",
+            only=(("type", ("Tagged",)), ("path", _Tables())),
+            help="The column of JSON lines or Parquet with a list of as many tags.",
+        ),
+        "source_column": Text(
+            default="source",
+            only=("type", ("Pairs",)),
+            help="The column that holds the text that is read: a question, for one.",
+        ),
+        "target_column": Text(
+            default="target", only=("type", ("Pairs",)), help="The column that holds what is to be written: an answer, for one."
+        ),
         "split": Choice(
             default="fraction",
             options=("fraction", "files"),
-            help="What validates and tests: the last shares of the text in order, or files of their own.",
+            help="What validates and tests: the last shares of the text in order, or files of their own. Of labelled texts and "
+            "pairs whole rows are drawn instead, the same ones each time, since tables are often sorted.",
         ),
         "validation": Float(
             default=0.05,
@@ -89,15 +145,23 @@ def _names_its_files(values: Mapping[str, Any], sizes: Mapping[str, int]) -> Ite
         **text_params(pre_tokenizer="whitespace", min_frequency=2),
     },
     check=_names_its_files,
+    task=lambda values: values["type"],
 )
 class CustomData(TextSource):
-    """A text of your own: a file, several or a folder. No line and no row is cut, and none stands in two splits."""
+    """Data of your own: running text, labelled texts, tagged sentences, or pairs of texts. No row stands in two splits."""
 
     def __init__(
         self,
         type: str,
         path: str,
         text_column: str,
+        label_column: str,
+        word_column: int,
+        tag_column: int | str,
+        words_field: str,
+        tags_field: str,
+        source_column: str,
+        target_column: str,
         split: str,
         validation: float,
         test: float,
@@ -117,9 +181,13 @@ class CustomData(TextSource):
             batch_size, seq_len, tokenizer, vocab_size, min_frequency, pre_tokenizer,
             tokenizer_file, tokenizer_id, tokenizer_revision,
         )  # fmt: skip
-        self.type, self.path, self.text_column = type, path, text_column
+        self.task, self.path, self.text_column, self.label_column = type, path, text_column, label_column
+        self.word_column, self.tag_column = word_column, None if tag_column == "auto" else tag_column
+        self.words_field, self.tags_field = words_field, tags_field
+        self.source_column, self.target_column = source_column, target_column
         self.split, self.validation, self.test = split, validation, test
         self.validation_file, self.test_file = validation_file, test_file
+        self._splits: np.ndarray | None = None  # of each row its split, once the rows are counted
 
     def revision(self) -> str:
         files = self._files()
@@ -129,12 +197,37 @@ class CustomData(TextSource):
         return f"{len(facts)} files, sha256 {hashlib.sha256(repr(facts).encode()).hexdigest()}"
 
     def blocks(self, split: str) -> Iterator[str]:
+        if self.task != "Text":
+            return in_blocks(row_texts(self.rows(split)))
         files = self._files()[split]
         if self.split == "files":
             return in_blocks(share_blocks(files, 0.0, 1.0, self.text_column)) if files else iter(())
         marks = [0.0, 1 - self.validation - self.test, 1 - self.test, 1.0]
         at = SPLITS.index(split)
         return share_blocks(files, marks[at], marks[at + 1], self.text_column)
+
+    def rows(self, split: str) -> Iterator[Row]:
+        files = self._files()[split]
+        if self.split == "files":
+            yield from self._rows_of(files)
+            return
+        if self._splits is None:
+            count = sum(1 for _ in self._rows_of(files))
+            drawn = self.task != "Tagged"  # sentences that follow one another are of one text
+            self._splits = assigned(count, self.validation, self.test, drawn=drawn, where=self.path)
+        wanted = SPLITS.index(split)
+        for row, place in zip(self._rows_of(files), self._splits, strict=False):
+            if place == wanted:
+                yield row
+
+    def _rows_of(self, files: list[str]) -> Iterator[Row]:
+        for file in files:
+            if self.task == "Labelled":
+                yield from labelled_rows(file, self.text_column, self.label_column)
+            elif self.task == "Tagged":
+                yield from tagged_rows(file, self.word_column, self.tag_column, self.words_field, self.tags_field)
+            else:
+                yield from pair_rows(file, self.source_column, self.target_column)
 
     def title(self) -> str:
         names = [Path(path).name for path in named(self.path)]

@@ -21,7 +21,11 @@ from typing import Any
 import numpy as np
 
 from cortex.corpus import SPLITS, CorpusError
+from cortex.rows import LABEL_TYPE, OFFSET_TYPE, RowArrays
 from cortex.tokenizer import Tokenizer
+
+# How the file of each array of a split ends.
+TOKENS, OFFSETS, LABELS, SOURCE, SOURCE_OFFSETS = "bin", "offsets.bin", "labels.bin", "source.bin", "source-offsets.bin"
 
 
 @dataclass(frozen=True)
@@ -40,12 +44,41 @@ class Prepared:
     def vocab_size(self) -> int:
         return self.meta["vocab_size"]
 
+    @property
+    def task(self) -> str:
+        """Text, or Labelled, Tagged, Pairs: sets of rows."""
+        return self.meta.get("task", "Text")
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The names of classes or tags by their numbers; empty for texts and pairs."""
+        return tuple(self.meta.get("labels", ()))
+
+    def rows(self, split: str) -> RowArrays:
+        """The split's examples, memory-mapped; for every task but Text."""
+        ids = np.dtype(self.meta["dtype"])
+        starts = [self._array(split, end, OFFSET_TYPE) for end in (OFFSETS, SOURCE_OFFSETS)]
+        return RowArrays(
+            self.task, self._array(split, TOKENS, ids), np.asarray(starts[0]), self._array(split, LABELS, LABEL_TYPE),
+            self._array(split, SOURCE, ids), np.asarray(starts[1]),
+        )  # fmt: skip
+
+    def _array(self, split: str, end: str, kind: np.dtype) -> np.ndarray:
+        path = self.path / f"{split}.{end}"
+        if not path.exists() or not path.stat().st_size:  # an empty file cannot be mapped
+            return np.zeros(1 if kind == OFFSET_TYPE else 0, kind)
+        return np.memmap(path, dtype=kind, mode="r")
+
+    def row_count(self, split: str) -> int:
+        """Number of examples of the split; 0 for running text."""
+        return self.meta["splits"][split].get("rows", 0)
+
     def tokens(self, split: str) -> np.ndarray:
-        """The split's ids, (1 + tokens,), memory-mapped; the first is `<eos>`."""
+        """The split's ids, (1 + tokens,), memory-mapped; the first is `<eos>`. Of running text alone."""
         return np.memmap(self.path / f"{split}.bin", dtype=self.meta["dtype"], mode="r")
 
     def count(self, split: str) -> int:
-        """Number of tokens that the split predicts."""
+        """Number of tokens that the split predicts; of rows, number of tokens in them."""
         return self.meta["splits"][split]["tokens"]
 
     def tokenizer(self) -> Tokenizer:
@@ -61,6 +94,8 @@ class Prepared:
 
     def why_not_bytes(self, split: str) -> str:
         """Why bits per byte would not be honest on this split; empty where they are."""
+        if self.task != "Text":
+            return "they are of running text"
         found = self.meta["splits"][split]
         if found["unknown"]:
             return f"{found['unknown'] / found['tokens']:.1%} of its tokens are <unk>, which hides what they cost"
@@ -80,19 +115,27 @@ def find(fingerprint: str, store: Path) -> Prepared | None:
     path = store / fingerprint
     try:
         meta = json.loads((path / "meta.json").read_text())
-        lengths = {split: (meta["splits"][split]["tokens"] + 1) * np.dtype(meta["dtype"]).itemsize for split in SPLITS}
+        lengths = _file_sizes(meta)
     except FileNotFoundError:
         return None
     except NotADirectoryError:
         raise CorpusError(f"{path}: is a file, expected the folder of a prepared text; delete it") from None
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         raise CorpusError(f"{path}: meta.json is damaged; delete this folder, it is made again from the text") from None
-    for split, expected in lengths.items():
-        file = path / f"{split}.bin"
+    for name, expected in lengths.items():
+        file = path / name
         found = file.stat().st_size if file.exists() else 0
         if found != expected:
             raise CorpusError(f"{file}: {found:,} bytes, expected {expected:,}; delete its folder, it is made again")
     return Prepared(path, meta)
+
+
+def _file_sizes(meta: dict[str, Any]) -> dict[str, int]:
+    """The size in bytes that each array must have."""
+    if meta.get("task", "Text") == "Text":
+        each = np.dtype(meta["dtype"]).itemsize
+        return {f"{split}.{TOKENS}": (meta["splits"][split]["tokens"] + 1) * each for split in SPLITS}
+    return {name: size for split in SPLITS for name, size in meta["splits"][split]["files"].items()}
 
 
 def names(store: Path) -> list[str]:

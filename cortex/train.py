@@ -1,7 +1,7 @@
 """The one trainer: a readable single-process loop that knows neither disk nor screen and reports events to a callback.
 
-Importable alone with blocks.py, config.py, device.py and optimize.py. `model(batch)` returns {loss: (sum in nats, number of
-tokens)}. Ranks, checkpoints, requests and range tests are hooks that live elsewhere.
+Importable alone with blocks.py, config.py, device.py, masking.py and optimize.py. `model(batch)` returns {loss: (sum, number
+of what was compared)}. Ranks, checkpoints, requests and range tests are hooks that live elsewhere.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cortex.blocks import Batch, Blocks
+from cortex.blocks import Batch, real_tokens
 from cortex.config import TrainConfig, TrainingError, learning_rate_at, total_steps
 from cortex.device import pick_precision
+from cortex.masking import Batches
 from cortex.optimize import MovingAverage, make_optimizer
 
 Event = dict[str, Any]
@@ -51,9 +52,12 @@ class Trainer:
     """A training that can be left and taken up again between any two steps.
 
     Args:
-        model: trained in place; its parameters say on which device.
-        validate: mean loss over the validation split, in nats per token; the model is in eval mode when it is called. It
-            may raise InterruptedError when training is to stop and an earlier validation has been reported.
+        model: trained in place; its parameters say on which device. Its first loss is the main one, which is told and decides
+            about the best weights; what is trained is the sum of all, each mean times its weight.
+        blocks: what is trained on: batch number n, and how many batches an epoch has.
+        validate: mean main loss over the validation split, or what a `validation` event says of it (`loss`, `losses`,
+            `metrics`); the model is in eval mode when it is called. It may raise InterruptedError when training is to stop
+            and an earlier validation has been reported.
         on_event: called with `train` events (mean loss since the last one), `validation` events (with `best` true the
             weights of that moment are the best so far), one `horizon` where a time budget shortens the run, and one `end`.
         between: called before each step; a word that it returns ("stopped", "paused") ends the training with it.
@@ -65,10 +69,10 @@ class Trainer:
     def __init__(
         self,
         model: nn.Module,
-        blocks: Blocks,
+        blocks: Batches,
         config: TrainConfig,
         *,
-        validate: Callable[[], float],
+        validate: Callable[[], float | Event],
         on_event: Callable[[Event], None],
         eval_every: int,
         between: Callable[[Trainer], str] = lambda trainer: "",
@@ -87,7 +91,9 @@ class Trainer:
         self._optimizer = make_optimizer(model, config)
         self._average = MovingAverage(model, config.ema) if config.ema else None
         self._weights: dict[str, float] = getattr(model, "loss_weights", {})
-        self._losses: list[Tensor] = []  # of the steps since the last point of the curve
+        self._told_names = list(self._weights)
+        # Of the steps since the last point of the curve, each (2, losses): the mean of each loss, and whether it counted.
+        self._losses: list[Tensor] = []
         self._lowest = math.inf  # point of the curve so far
         self._fit = config.max_minutes > 0  # whether the length has still to be fitted to the time budget
         precision = pick_precision(config.precision, self._device)
@@ -147,7 +153,7 @@ class Trainer:
         batch = self.blocks.batch(self.step)
         self._losses.append(self._backward(batch))
         self.step += 1
-        self.tokens += batch["targets"].numel()
+        self.tokens += real_tokens(batch)
         norm = None
         if self.config.clip_norm or self._logging():
             norm = torch.nn.utils.get_total_norm([p.grad for p in self.model.parameters() if p.grad is not None])
@@ -159,28 +165,44 @@ class Trainer:
         return lr, norm if self._logging() else None
 
     def _backward(self, batch: Batch) -> Tensor:
-        """Add the gradient of the batch's mean loss; the mean of the first loss, unweighted, comes out.
+        """Add the gradient of the batch's loss; the mean of each loss, unweighted, and whether it counted comes out, (2, L).
 
-        What is told is in nats per token, before the loss's weight, as evaluation has it.
+        Means are over all answers of the whole batch, however it is cut into pieces and shared among processes.
         """
         told: Tensor | None = None
         rows, part = self._processes.part(batch)
         pieces = list(self._pieces(rows))
+        alone = part == 1 and len(pieces) == 1
+        whole = {} if alone else self._counts(batch)
         for number, piece in enumerate(pieces):
-            share = part * piece["targets"].numel() / rows["targets"].numel()
+            own = {} if alone else self._counts(piece)
             piece = {name: tensor.to(self._device, non_blocking=True) for name, tensor in piece.items()}
             # Ranks: the last piece alone is waited for by the others, who may have more pieces or fewer.
             with self._no_sync(number < len(pieces) - 1):
                 with self._autocast:
                     losses = self._forward(piece)
-                means = {name: total / count for name, (total, count) in losses.items()}
+                means, counted = {}, []
+                for name, (total, count) in losses.items():
+                    mean = total / (count.clamp(min=1) if isinstance(count, Tensor) else max(1, count))
+                    share = 1.0 if alone else own[name] / whole[name] if whole[name] and part else 0.0
+                    means[name] = mean if share == 1 else mean * share
+                    counted.append(count > 0 if alone else bool(whole[name]))
+                self._told_names = list(means)
                 loss = sum(self._weights.get(name, 1.0) * mean for name, mean in means.items())
                 # Ranks: gradients are averaged over the processes, whose shares of the whole batch add up to 1.
-                (loss if share == 1 else loss * (share * self._processes.world)).backward()
-            first = next(iter(means.values())).detach()
-            first = first if share == 1 else first * share
-            told = first if told is None else told + first
-        return self._processes.total(told)
+                (loss if alone else loss * self._processes.world).backward()
+            values = torch.stack([mean.detach().float() for mean in means.values()])
+            told = values if told is None else told + values
+        told = self._processes.total(told)
+        counts = torch.stack([torch.as_tensor(one, device=told.device) for one in counted])
+        return torch.stack([told, counts.to(told.dtype)])
+
+    def _counts(self, batch: Batch) -> dict[str, int]:
+        """How many answers each loss compares in a batch."""
+        losses = {name: getattr(self.model, name, None) for name in self._told_names or ("loss",)}
+        return {
+            name: loss.count(batch) if hasattr(loss, "count") else batch["targets"].numel() for name, loss in losses.items()
+        }
 
     def _pieces(self, batch: Batch) -> Iterator[Batch]:
         rows = batch["targets"].size(0)
@@ -212,6 +234,7 @@ class Trainer:
                 "epoch": self.step / self.blocks.steps_per_epoch,
                 "tokens": self.tokens,
                 "loss": mean,
+                **({"losses": self._mean_losses()} if self._tells_all else {}),
                 "lr": lr,
                 "grad_norm": norm.item(),
                 "tokens_per_second": (self.tokens - self._tokens_marked) / max(1e-9, now - self._mark),
@@ -222,15 +245,30 @@ class Trainer:
         self._mark, self._tokens_marked = time.perf_counter(), self.tokens
 
     def _mean_loss(self) -> float:
-        """Of the steps since the last point; TrainingError names the first of them whose loss is not a number."""
+        """The main loss since the last point; TrainingError names the first step at which a loss was not a number."""
         if not self._losses:
             return math.nan
-        losses = torch.stack(self._losses)
-        mean = losses.mean().item()
-        if not math.isfinite(mean):
-            bad = int(losses.isfinite().logical_not().nonzero()[0])
-            raise TrainingError(_not_finite("loss", losses[bad].item(), self.step - len(losses) + 1 + bad, self.config))
-        return mean
+        losses = torch.stack(self._losses)[:, 0]  # (steps, losses)
+        if not losses.isfinite().all():
+            bad = int(losses.isfinite().all(1).logical_not().nonzero()[0])
+            value = losses[bad][losses[bad].isfinite().logical_not()][0].item()
+            raise TrainingError(_not_finite("loss", value, self.step - len(losses) + 1 + bad, self.config))
+        return next(iter(self._mean_losses().values()), 0.0)
+
+    def _mean_losses(self) -> dict[str, float]:
+        """Of each loss the mean over the steps in which it counted; none of one that never did."""
+        losses = torch.stack(self._losses)  # (steps, 2, losses)
+        found = {}
+        for place, name in enumerate(self._told_names):
+            values = losses[losses[:, 1, place] > 0, 0, place]
+            if len(values):
+                found[name] = values.mean().item()
+        return found
+
+    @property
+    def _tells_all(self) -> bool:
+        """Whether events tell of more than one main loss in nats per token."""
+        return len(self._told_names) > 1 or getattr(self.blocks, "task", "Text") != "Text"
 
     def _check(self) -> None:
         pause = time.perf_counter()
@@ -238,11 +276,13 @@ class Trainer:
         self.model.eval()
         try:
             with self.judged():
-                loss = self._validate()
+                found = self._validate()
         except InterruptedError:  # asked to stop meanwhile; the loop sees that itself
             return
         finally:
             self.model.train()
+        facts = found if isinstance(found, dict) else {"loss": found}
+        loss = facts["loss"]
         if not math.isfinite(loss):
             raise TrainingError(_not_finite("validation loss", loss, self.step, self.config))
         improved, self.validated = loss < self.best, self.step
@@ -252,7 +292,7 @@ class Trainer:
                 "event": "validation",
                 "step": self.step,
                 "tokens": self.tokens,
-                "loss": loss,
+                **facts,
                 "best": improved,
                 "elapsed": self._elapsed(),
             }
@@ -344,7 +384,9 @@ class Trainer:
         for name in ("step", "tokens", "seconds", "best", "validated", "worse"):
             setattr(self, name, state[name])
         self._lowest = state["lowest"]
-        self._losses = [loss.to(self._device) for loss in state["losses"]]
+        # A state from before there were several losses has one number a step.
+        losses = (loss if loss.dim() else torch.stack([loss, torch.ones_like(loss)]).unsqueeze(1) for loss in state["losses"])
+        self._losses = [loss.to(self._device) for loss in losses]
         if same_length:
             self._fit = state["fit"]
             self.config = replace(self.config, **state["fitted"])
@@ -363,10 +405,10 @@ class Trainer:
 
 def train(
     model: nn.Module,
-    blocks: Blocks,
+    blocks: Batches,
     config: TrainConfig,
     *,
-    validate: Callable[[], float],
+    validate: Callable[[], float | Event],
     on_event: Callable[[Event], None],
     eval_every: int,
     should_stop: Callable[[], bool] = lambda: False,

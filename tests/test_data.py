@@ -141,7 +141,7 @@ def test_a_text_that_cannot_be_used_is_refused_with_the_reason_and_leaves_nothin
     [
         ("", "no text file is named"),
         ("missing.txt", "does not exist"),
-        ("empty", "is a folder without a text, expected files that end in .txt, .md, .jsonl"),
+        ("empty", "is a folder without a text, expected files that end in .txt, .md, .conll, .jsonl"),
         ("x" * 300, "cannot be read|does not exist"),
     ],
     ids=["none", "missing", "folder", "too long"],

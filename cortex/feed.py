@@ -1,0 +1,78 @@
+"""What a training and an evaluation read of a split: blocks of a text or examples, with tokens hidden where a loss asks for it.
+
+Importable alone: numpy, torch, blocks.py, examples.py, masking.py and rows.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from torch import Tensor, nn
+
+from cortex.blocks import Batch, Blocks, text_batches
+from cortex.examples import Examples, row_batches
+from cortex.masking import Batches, Hiding, hidden_alike
+from cortex.rows import RowArrays
+
+# The tokens of a running text (1 + N,), or the rows of a task.
+Split = np.ndarray | RowArrays
+
+# Most scores that an evaluation with metrics has in memory at once.
+_MOST_SCORES = 2**24
+
+
+def hiding_rate(model: nn.Module) -> float | None:
+    """The share of tokens that the losses of a model want hidden; None where none does."""
+    rates = (getattr(model, name).mask_rate for name in masked_losses(model))
+    return next(rates, None)
+
+
+def masked_losses(model: nn.Module) -> list[str]:
+    """The losses of a model that compare hidden tokens."""
+    names = getattr(model, "loss_weights", {})
+    return [name for name in names if getattr(getattr(model, name, None), "target", "") == "Masked"]
+
+
+def training_feed(
+    split: Split, model: nn.Module, *, seq_len: int, batch_size: int, seed: int, eos: int, vocabulary: int
+) -> Batches:
+    """The batches that a model is trained on. TrainingError where there are none."""
+    if isinstance(split, RowArrays):
+        batches: Batches = Examples(split, seq_len, batch_size, seed, eos)
+    else:
+        batches = Blocks(split, seq_len, batch_size, seed)
+    rate = hiding_rate(model)
+    return Hiding(batches, rate, vocabulary, seed) if rate else batches
+
+
+def judging_feed(
+    split: Split, model: nn.Module, *, seq_len: int, eos: int, vocabulary: int, scored: bool, batch_tokens: int = 8192
+) -> Iterator[tuple[Batch, list[str] | None]]:
+    """Every token or example of a split once, in batches, each with the losses that it counts for; None for all.
+
+    Where some losses compare hidden tokens and others do not, these read the split as it is, and those a second time.
+
+    Args:
+        scored: whether all scores are computed, so that batches have to be smaller.
+    """
+    if scored:
+        batch_tokens = min(batch_tokens, max(seq_len, _MOST_SCORES // vocabulary))
+
+    def batches() -> Iterator[Batch]:
+        if isinstance(split, RowArrays):
+            return row_batches(split, seq_len, eos, batch_tokens)
+        return text_batches(split, seq_len, max(1, batch_tokens // seq_len))
+
+    masked = masked_losses(model)
+    others = [name for name in getattr(model, "loss_weights", {}) if name not in masked]
+    if others or not masked:
+        for batch in batches():
+            yield (batch | {"masked": _none_hidden(batch)}, others) if masked else (batch, None)
+    if masked:
+        for batch in hidden_alike(batches(), hiding_rate(model), vocabulary):
+            yield batch, masked
+
+
+def _none_hidden(batch: Batch) -> Tensor:
+    return batch["inputs"].new_full(batch["inputs"].shape, -100)
