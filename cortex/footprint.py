@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -91,12 +91,9 @@ def _known(key: _Key) -> Footprint:
         batch = empty_batch(key.calls)
         alive.peak = before = alive.now
         losses = model(batch)
-        kept = alive.now - before
         activations = alive.peak - before + _chunk(key.calls, model)
         del losses
-    left = max(0, kept - sum(nodes.values()))  # of the heads, which are computed with their losses
-    first = next(call.node for call in key.calls if KINDS[call.kind].role == "loss")
-    return Footprint(weights, optimizer, gradients, activations, {**nodes, first: nodes.get(first, 0) + left})
+    return Footprint(weights, optimizer, gradients, activations, nodes)
 
 
 class _Alive(TorchDispatchMode):
@@ -150,9 +147,27 @@ def _told_by_nodes(model: nn.Module, alive: _Alive) -> dict[str, int]:
     nodes: dict[str, int] = {}
     marks: dict[str, int] = {}
 
+    def begin(name: str) -> None:
+        marks[name] = alive.now
+
+    def end(name: str) -> None:
+        nodes[name] = nodes.get(name, 0) + alive.now - marks[name]
+
     def watch(name: str, child: nn.Module) -> None:
-        child.register_forward_pre_hook(lambda *_: marks.__setitem__(name, alive.now))
-        child.register_forward_hook(lambda *_: nodes.__setitem__(name, nodes.get(name, 0) + alive.now - marks[name]))
+        child.register_forward_pre_hook(lambda *_: begin(name))
+        child.register_forward_hook(lambda *_: end(name))
+        with_head = getattr(child, "from_hidden", None)
+        if with_head:
+            child.from_hidden = watched(name, with_head)
+
+    def watched(name: str, compute: Callable[..., Any]) -> Callable[..., Any]:
+        def around(*arguments: Any) -> Any:
+            begin(name)
+            out = compute(*arguments)
+            end(name)
+            return out
+
+        return around
 
     for name, child in model.named_children():
         watch(name, child)

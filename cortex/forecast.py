@@ -11,6 +11,7 @@ from typing import Any
 from cortex.builder import Plan, train_config
 from cortex.config import eval_interval, total_steps
 from cortex.data import source_node, source_of
+from cortex.expand import expand
 from cortex.flops import flops_per_token
 from cortex.footprint import Footprint, footprint
 from cortex.registry import KINDS
@@ -99,9 +100,7 @@ def forecast(planned: Plan, train_tokens: int | None = None, validation_tokens: 
     if planned.issues or planned.total is None or planned.vocabulary is None:
         return None
     found = footprint(planned)
-    tables = sum(
-        planned.parameters[call.node] or 0 for call in planned.calls if KINDS[call.kind].family == "embedding"
-    )  # fmt: skip
+    tables = sum(planned.parameters.get(node.id) or 0 for node in planned.graph.nodes if _is_table(node.kind))
     length = _length(planned, train_tokens, validation_tokens or 0) if train_tokens else None
     flops = flops_per_token(planned.graph, planned.vocabulary)
     per = train_tokens / planned.total if train_tokens and planned.total else None
@@ -109,13 +108,28 @@ def forecast(planned: Plan, train_tokens: int | None = None, validation_tokens: 
 
 
 def _nodes(planned: Plan, found: Footprint) -> list[NodeCost]:
-    whole = max(1, sum(found.nodes.values()))
+    alive_of = by_card(planned, found.nodes)
+    whole = max(1, sum(alive_of.values()))
     costs = []
     for node in planned.graph.nodes:
-        parameters, alive = planned.parameters.get(node.id) or 0, max(0, found.nodes.get(node.id, 0))
+        parameters, alive = planned.parameters.get(node.id) or 0, max(0, alive_of.get(node.id, 0))
         heavy = parameters > _HEAVY * max(1, planned.total or 0) or alive > _HEAVY * whole
         costs.append(NodeCost(node.id, node.kind, parameters, alive, heavy))
     return costs
+
+
+def _is_table(kind: str) -> bool:
+    return kind in KINDS and KINDS[kind].family == "embedding"
+
+
+def by_card(planned: Plan, numbers: Mapping[str, int]) -> dict[str, int]:
+    """Numbers of nodes as those of the graph's own nodes: what is in a subgraph counts for its card."""
+    places = expand(planned.graph).places
+    found: dict[str, int] = {}
+    for node, value in numbers.items():
+        card = places[node].card if node in places else node
+        found[card] = found.get(card, 0) + value
+    return found
 
 
 def _length(planned: Plan, train_tokens: int, validation_tokens: int) -> Length:

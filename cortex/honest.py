@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from cortex.builder import Model, Plan, plan
 from cortex.checks import Issue
+from cortex.expand import expand
 from cortex.footprint import empty_batch
 from cortex.graph import Graph
 from cortex.params import AUTO, complete
@@ -39,7 +40,8 @@ class Leak:
 
     @property
     def message(self) -> str:
-        return f"its output hangs on later tokens, and {self.loss} compares the next one: the answer would be seen"
+        inside = f"its part {self.kind.partition(' ')[2]}: " if " " in self.kind else ""
+        return f"{inside}its output hangs on later tokens, and {self.loss} compares the next one: the answer would be seen"
 
     @property
     def hint(self) -> str:
@@ -154,7 +156,7 @@ def _leaking(model: Model, planned: Plan, losses: tuple[str, ...]) -> dict[str, 
     batch = empty_batch(planned.calls)
     length = batch["inputs"].size(1)
     tokens = torch.randint(_VOCABULARY, batch["inputs"].shape)  # (B, T)
-    aligned = {node for node, shape in planned.shapes.items() if len(shape) > 1 and shape[1].letter == "T"}
+    aligned = _of_every_position(planned)
     found: dict[str, list[str]] = {}
     for place in sorted({1, length // 2, length - 1} - {0}):
         changed = tokens.clone()
@@ -166,6 +168,12 @@ def _leaking(model: Model, planned: Plan, losses: tuple[str, ...]) -> dict[str, 
             if scores in one and one[scores].ndim == 3 and not torch.equal(one[scores][:, :place], two[scores][:, :place]):
                 found[loss] = [name for name in one if name in {*found.get(loss, ()), *leaking}]
     return found
+
+
+def _of_every_position(planned: Plan) -> set[str]:
+    """The calls that give a vector for each position of the tokens that are read."""
+    laid_out = plan(expand(planned.graph).graph, _VOCABULARY, _LABELS)
+    return {node for node, shape in laid_out.shapes.items() if len(shape) > 1 and shape[1].letter == "T"}
 
 
 @torch.no_grad()
@@ -194,8 +202,10 @@ def _first(planned: Plan, loss: str, leaking: list[str]) -> Leak:
                 before.add(source)
                 waiting.append(source)
     node = next((name for name in leaking if name in before), loss)
-    kind = planned.graph.node(node).kind
-    return Leak(node, kind, loss, "causal" if "causal" in KINDS[kind].params else None)
+    kind = next(call.kind for call in planned.calls if call.node == node)
+    place = expand(planned.graph).places.get(node)
+    field = "causal" if "causal" in KINDS[kind].params and place is None else None
+    return Leak(place.card if place else node, f"{kind} {place.words}" if place else kind, loss, field)
 
 
 def issues(found: Honesty) -> list[Issue]:

@@ -18,6 +18,7 @@ from cortex.honest import Leak, honesty, make_causal
 from cortex.params import FROM_INPUT, Bool, Int
 from cortex.presets import PRESETS, preset
 from cortex.registry import KINDS, Kind, register
+from cortex.templates import group
 
 WIDTH = Int(default="auto", low=1, high=4096, auto=FROM_INPUT, help="Width.")
 
@@ -99,6 +100,13 @@ def test_a_node_that_can_be_made_causal_is_mended_by_that(make_graph: MakeGraph,
 def test_a_node_without_that_setting_cannot_be_mended(make_graph: MakeGraph) -> None:
     with pytest.raises(ValueError, match="cannot be made causal"):
         make_causal(make_graph(), Leak("norm", "LayerNorm", "loss", None))
+
+
+def test_a_leak_inside_a_subgraph_is_told_at_its_card(make_graph: MakeGraph, with_liars: None) -> None:
+    graph, card = group(with_node(make_graph(), "MeanOverTime"), ["block_1", "extra"], "group")
+    (leak,) = honesty(plan(graph)).leaks
+    assert (leak.node, leak.field) == (card, None)
+    assert leak.message.startswith("its part extra: ")
 
 
 def test_a_leak_beside_the_way_to_the_loss_is_none(make_graph: MakeGraph, with_liars: None) -> None:
