@@ -77,7 +77,7 @@ def normal(name: str) -> str:
 
 def kind_of(type_name: str) -> str | None:
     """The kind of this registry that a node type stands for, None where there is none."""
-    known = {normal(name): name for name in KINDS}
+    known = {normal(name): name for name, kind in KINDS.items() if kind.role != "subgraph"}
     for name in (type_name, type_name.rpartition("/")[2]):
         found = known.get(normal(name)) or known.get(normal(_TYPES.get(normal(name), "")))
         if found:

@@ -7,14 +7,15 @@ import keyword
 import re
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from cortex import litegraph_names as names
 from cortex.builder import TRAINING
 from cortex.checks import RESERVED
 from cortex.graph import Edge, Graph, Node
-from cortex.litegraph import Box, LiteGraphError, read
+from cortex.litegraph import Box, LiteGraphError, Sheet, read
+from cortex.litegraph_cards import CARD, Cards, NoCard
 from cortex.litegraph_flat import Flat, flatten
 from cortex.litegraph_sense import is_head, number, on_a_path, silent_faults
 from cortex.params import AUTO, FROM_INPUT, FROM_VOCABULARY, Choice, Int, Param
@@ -78,7 +79,7 @@ def translate(text: str, *, name: str = "imported", beside: Mapping[str, str] | 
     if refused:
         return Translation(None, Report(refused=tuple(refused)))
     made = _Made(flat)
-    graph = made.graph(name.removesuffix(".json") or "imported")
+    graph = made.graph(sheet, name.removesuffix(".json") or "imported")
     remarks = tuple(
         Remark(made.ids.get(way, ""), _there(flat, way) if way else "", message) for way, message in silent_faults(sheet, flat)
     )
@@ -136,34 +137,56 @@ class _Made:
     ids: dict[str, str] = field(default_factory=dict)
     translated: list[Translated] = field(default_factory=list)
 
-    def graph(self, name: str) -> Graph:
-        nodes = []
-        for way, box in self.flat.boxes.items():
-            kind = KINDS[names.kind_of(box.type) or ""]
-            node_id = self.ids[way] = self._id(way, kind)
-            values, changes = self._values(way, box, kind)
-            nodes.append(Node(node_id, kind.name, values))
-            self.translated.append(Translated(_there(self.flat, way), node_id, kind.name, tuple(changes)))
-        edges = tuple(dict.fromkeys(edge for way in self.flat.boxes for edge in self._edges(way)))
-        return Graph(name, tuple(nodes), edges, self._training(), self._layout())
+    def graph(self, sheet: Sheet, name: str) -> Graph:
+        """With a card for each subgraph, or with all of them opened where one of them cannot be a card."""
+        cards = Cards(self._node, self._port_of, _free_id)
+        try:
+            whole = cards.sheet(sheet)
+        except NoCard as problem:
+            self.translated.clear()
+            return self._opened(name, f"subgraphs are opened, since {problem}")
+        self.ids = cards.ids
+        made = [self._card(way, node, cards) for way, node in cards.nodes.items() if node.kind == CARD and "/" not in way]
+        self.translated += made
+        graph = Graph(name, whole.nodes, whole.edges, self._training(), {}, cards.templates)
+        return replace(graph, layout=_layout({cards.ids[box.key]: box.place for box in sheet.boxes}))
 
-    def _id(self, way: str, kind: Kind) -> str:
-        """A name from the title, else from the kind; inside a subgraph, behind that one's."""
+    def _card(self, way: str, node: Node, cards: Cards) -> Translated:
+        parts = len(cards.templates[node.params["template"]].nodes)
+        return Translated(
+            f"subgraph of node {way}", node.id, node.kind, (f"{parts} nodes, template {node.params['template']}",)
+        )
+
+    def _opened(self, name: str, why: str) -> Graph:
+        nodes = []
+        for way in self.flat.boxes:
+            inside = self.flat.inside[way]
+            prefix = f"{inside[-1].title or 'part'} " if inside else ""
+            self.ids[way] = _free_id(self.flat.boxes[way], set(self.ids.values()), prefix)
+            nodes.append(self._node(way, self.ids[way]))
+        self.translated[:0] = [Translated("the whole document", "", "", (why,))]
+        edges = tuple(dict.fromkeys(edge for way in self.flat.boxes for edge in self._edges(way)))
+        return Graph(name, tuple(nodes), edges, self._training())
+
+    def _node(self, way: str, node_id: str) -> Node:
         box = self.flat.boxes[way]
-        inside = self.flat.inside[way]
-        parts = [*(outer.title or "part" for outer in inside[-1:]), box.title or _words(kind.name)]
-        stem = _identifier(" ".join(parts)) or _identifier(_words(kind.name))
-        candidate, number, taken = stem, 2, set(self.ids.values())
-        while candidate in taken or candidate in RESERVED:
-            candidate, number = f"{stem}_{number}", number + 1
-        return candidate
+        kind = KINDS[names.kind_of(box.type) or ""]
+        values, changes = self._values(way, box, kind)
+        self.translated.append(Translated(_there(self.flat, way), node_id, kind.name, tuple(changes)))
+        return Node(node_id, kind.name, values)
+
+    def _port_of(self, way: str, at: int) -> str:
+        """The port of an input: of a merge by the order in which its inputs are used."""
+        kind = KINDS[names.kind_of(self.flat.boxes[way].type) or ""]
+        used = sorted({port for port, _ in self.flat.feeds[way]} | {at})
+        return _port(kind, used.index(at) if kind.most else at)
 
     def _values(self, way: str, box: Box, kind: Kind) -> tuple[dict[str, Any], list[str]]:
         values: dict[str, Any] = {}
         changes: list[str] = []
         told = dict(box.properties)
         for name in list(told):
-            target = _setting(kind, name)
+            target = None if (kind.name, name) == ("Concat", "dim") else _setting(kind, name)
             if target is None:
                 if not self._is_told_elsewhere(kind, name):
                     changes.append(f"{name} left out: it has no meaning here")
@@ -200,9 +223,12 @@ class _Made:
             elif "seq_len" not in values:
                 values["seq_len"] = names.SEQ_LEN
                 changes.append(f"seq_len={names.SEQ_LEN}, the length that the original always takes")
-        if "causal" in kind.params and not kind.params["causal"].default and "causal" not in box.properties:
+        if "causal" in kind.params and "causal" not in box.properties:
             values["causal"] = True
             changes.append("causal=true, so that no token sees a later one")
+        if kind.name == "Concat":
+            values["dim"] = "width"
+            changes.append("dim=width: vectors are joined, and positions stay what they are")
         if kind.name == "GPTBlock" and values.get("dropout"):
             changes.append("dropout acts where each half joins the residual; attention weights have attention_dropout")
 
@@ -216,12 +242,13 @@ class _Made:
         """Settings whose meaning is kept in another place."""
         if kind.role == "loss":
             return name in names.TRAINING
+        if kind.name == "Concat":
+            return name == "dim"
         return name in (*names.WIDTHS, "auto_flatten") or (kind.role == "source" and name in ("input_shape", "type"))
 
     def _edges(self, way: str) -> list[Edge]:
-        kind = KINDS[names.kind_of(self.flat.boxes[way].type) or ""]
         feeds = sorted(self.flat.feeds[way], key=lambda feed: feed[0])
-        return [Edge(self.ids[source], self.ids[way], _port(kind, at)) for at, source in feeds]
+        return [Edge(self.ids[source], self.ids[way], self._port_of(way, at)) for at, source in feeds]
 
     def _training(self) -> dict[str, Any]:
         """What belongs to the whole run, from the first Loss that the data reaches."""
@@ -237,15 +264,13 @@ class _Made:
             training["momentum"] = names.MOMENTUM
         return training
 
-    def _layout(self) -> dict[str, tuple[float, float]]:
-        """Where the boxes stood, from the corner on; none where subgraphs were opened, whose insides lay elsewhere."""
-        if any(self.flat.inside.values()):
-            return {}
-        places = {self.ids[way]: box.place for way, box in self.flat.boxes.items()}
-        if len(set(places.values())) < len(places):
-            return {}
-        left, top = (min(place[axis] for place in places.values()) for axis in (0, 1))
-        return {name: (x - left, y - top) for name, (x, y) in places.items()}
+
+def _layout(places: dict[str, tuple[float, float]]) -> dict[str, tuple[float, float]]:
+    """Where the boxes stood, from the corner on; none where some lie on each other."""
+    if len(set(places.values())) < len(places):
+        return {}
+    left, top = (min(place[axis] for place in places.values()) for axis in (0, 1))
+    return {name: (x - left, y - top) for name, (x, y) in places.items()}
 
 
 def _setting(kind: Kind, name: str) -> str | None:
@@ -276,7 +301,17 @@ def _value(param: Param, found: Any) -> Any:
 
 def _port(kind: Kind, at: int) -> str:
     ports = list(kind.inputs)
-    return ports[at] if at < len(ports) else f"in{at + 1}"
+    return ports[at] if at < len(ports) else f"in_{at + 1}"
+
+
+def _free_id(box: Box, taken: set[str], prefix: str = "") -> str:
+    """A name from the title, else from the kind, that no other node has."""
+    kind = names.kind_of(box.type) or box.type.rpartition("/")[2]
+    stem = _identifier(prefix + (box.title or _words(kind))) or _identifier(_words(kind)) or "node"
+    candidate, number = stem, 2
+    while candidate in taken or candidate in RESERVED:
+        candidate, number = f"{stem}_{number}", number + 1
+    return candidate
 
 
 def _words(kind: str) -> str:

@@ -98,6 +98,7 @@ FLOORS: dict[int, tuple[str, ...]] = {
         "cortex.hopeless",
         "cortex.kinds.gpt",
         "cortex.kinds.transformer",
+        "cortex.litegraph_cards",
         "cortex.litegraph_sense",
         "cortex.ranks",
         "cortex.resolve",

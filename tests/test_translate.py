@@ -13,6 +13,7 @@ from original import block, chain, document, group, node, text
 
 from cortex.builder import plan
 from cortex.command import main
+from cortex.expand import expand
 from cortex.graph import Graph, from_json, to_json
 from cortex.litegraph import is_litegraph
 from cortex.translate import Translation, translate
@@ -140,30 +141,86 @@ def test_nodes_of_one_title_get_names_of_their_own() -> None:
 # Subgraphs
 
 
+def kinds_of(graph: Graph) -> list[str]:
+    """The kinds of a graph with its subgraphs laid out."""
+    return [one.kind for one in expand(graph).graph.nodes]
+
+
+OPENED = ["WikiText2", "Embedding", "GPTBlock", "LayerNorm", "Linear", "Loss"]
+
+
 @pytest.mark.parametrize("kind", ["graph/subgraph", "graph/embedded_subgraph"])
 @pytest.mark.parametrize("where", ["properties", "node"])
-def test_an_embedded_subgraph_is_opened(kind: str, where: str) -> None:
+def test_an_embedded_subgraph_is_a_card_with_a_template(kind: str, where: str) -> None:
     outer = node(3, kind, "Blocks", **({"subgraph": group()} if where == "properties" else {}))
     if where == "node":
         outer["subgraph"] = group()
     graph = graph_of(text(chain(outer)))
-    assert [one.kind for one in graph.nodes] == ["WikiText2", "Embedding", "GPTBlock", "LayerNorm", "Linear", "Loss"]
+    assert [one.kind for one in graph.nodes] == ["WikiText2", "Embedding", "Subgraph", "Linear", "Loss"]
+    assert list(graph.templates) == ["Blocks"]
     assert plan(graph).issues == ()
+    assert kinds_of(graph) == OPENED
+    assert graph.layout["blocks"] == (500.0, 0.0)
 
 
-def test_subgraphs_inside_subgraphs_are_opened() -> None:
+def test_subgraphs_inside_subgraphs_are_templates_inside_templates() -> None:
     inner = document([node(1, "graph/input"), node(2, "graph/subgraph", "Inner", subgraph=group()), node(3, "graph/output")])
     graph = graph_of(text(chain(node(3, "graph/subgraph", "Outer", subgraph=inner))))
     assert plan(graph).issues == ()
-    assert len(graph.of_kind("GPTBlock")) == 1
+    assert set(graph.templates) == {"Inner", "Outer"}
+    assert kinds_of(graph) == OPENED
 
 
-def test_a_referenced_subgraph_is_read_from_the_file_beside() -> None:
+def test_a_referenced_subgraph_is_read_from_the_file_beside_and_its_template_shared() -> None:
     reference = node(3, "graph/subgraph_ref", "Group", subgraph_name="blocks.json", subgraph_path="subgraphs/blocks.json")
     again = {**reference, "id": 4}
     graph = graph_of(text(chain(reference, again)), beside={"blocks.json": json.dumps(group())})
-    assert len(graph.of_kind("GPTBlock")) == 2
+    assert list(graph.templates) == ["blocks"]
+    assert kinds_of(graph).count("GPTBlock") == 2
     assert plan(graph).issues == ()
+
+
+def test_different_subgraphs_of_one_name_are_different_templates() -> None:
+    wide = group()
+    wide["nodes"][1]["properties"]["dim_feedforward"] = 64
+    nodes = [node(3, "graph/subgraph", "Block", subgraph=group()), node(4, "graph/subgraph", "Block", subgraph=wide)]
+    assert list(graph_of(text(chain(*nodes))).templates) == ["Block", "Block 2"]
+
+
+def test_a_subgraph_with_two_inputs_has_its_ports_from_top_to_bottom() -> None:
+    low, high = node(1, "graph/input", name="low"), node(2, "graph/input", name="high")
+    low["pos"], high["pos"] = [0, 300], [0, 100]
+    inner = document(
+        [low, high, node(3, "GELU"), node(4, "Add"), node(5, "graph/output")],
+        [(1, 0, 3, 0), (3, 0, 4, 1), (2, 0, 4, 0), (4, 0, 5, 0)],
+    )
+    nodes = [*chain(block(3), node(4, "graph/subgraph", "Join", subgraph=inner))]
+    links = [(1, 0, 2, 0), (2, 0, 3, 0), (2, 0, 4, 0), (3, 0, 4, 1), (4, 0, 5, 0), (5, 0, 6, 0)]
+    graph = graph_of(text(nodes, links))
+    assert graph.templates["Join"].inputs == {"in": (("add", "in"),), "in_2": (("gelu", "in"),)}
+    assert {(edge.source, edge.port) for edge in graph.into("join")} == {("embedding", "in"), ("gpt_block", "in_2")}
+    assert plan(graph).issues == ()
+
+
+def test_a_subgraph_of_two_values_is_opened_and_said() -> None:
+    inner = document(
+        [node(1, "graph/input"), block(2), node(3, "LayerNorm"), node(4, "graph/output"), node(5, "graph/output")],
+        [(1, 2), (2, 3), (2, 4), (3, 5)],
+    )
+    nodes = [*chain(node(3, "graph/subgraph", "Two", subgraph=inner), node(4, "Add"))]
+    found = translate(text(nodes, [(1, 0, 2, 0), (2, 0, 3, 0), (3, 0, 4, 0), (3, 1, 4, 1), (4, 0, 5, 0), (5, 0, 6, 0)]))
+    assert found.graph.templates == {}
+    assert "subgraphs are opened" in found.report.translated[0].changes[0]
+    assert plan(found.graph).issues == ()
+
+
+def test_a_fault_inside_a_subgraph_is_told_at_its_card() -> None:
+    inner = group()
+    inner["nodes"][1]["properties"]["nhead"] = 7
+    found = translate(text(chain(node(3, "graph/subgraph", "Blocks", subgraph=inner))))
+    (remark,) = [remark for remark in found.report.wrong_there if "nhead=7" in remark.message]
+    assert (remark.node, remark.there) == ("blocks", "GPTBlock (node 2) in Blocks")
+    assert {issue.node for issue in plan(found.graph).issues if not issue.follows} == {"blocks"}
 
 
 def test_a_referenced_subgraph_that_is_not_there_is_one_line() -> None:
@@ -192,6 +249,57 @@ def test_an_empty_subgraph_passes_on_what_it_is_given() -> None:
     found = translate(text(chain(node(3, "graph/subgraph", "Nothing", subgraph=empty), block(4))))
     assert plan(found.graph).issues == ()
     assert "Nothing (graph/subgraph, node 3) is empty" in said(found)
+
+
+# Kinds beyond the chain
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings", "here"),
+    [
+        ("MultiheadAttention", {"embed_dim": 128, "num_heads": 4}, {"num_heads": 4, "causal": True}),
+        ("TransformerEncoderLayer", {"d_model": 128, "nhead": 4}, {"nhead": 4, "causal": True}),
+        ("TransformerEncoder", {"nhead": 4, "num_layers": 2}, {"nhead": 4, "num_layers": 2, "causal": True}),
+    ],
+)
+def test_attention_that_leaked_is_causal_here(kind: str, settings: dict[str, Any], here: dict[str, Any]) -> None:
+    found = translate(text(chain(node(3, kind, **settings))))
+    params = found.graph.of_kind(kind)[0].params
+    assert {name: params.get(name) for name in here} == here
+    assert "the very token it is to predict" in said(found)
+    assert plan(found.graph).issues == ()
+
+
+def test_a_decoder_without_memory_is_told_at_its_port() -> None:
+    found = translate(text(chain(node(3, "TransformerDecoder", d_model=128, nhead=4, num_layers=2))))
+    assert "it is given no memory" in said(found)
+    assert [issue.node for issue in plan(found.graph).issues if not issue.follows] == ["transformer_decoder"]
+
+
+def test_every_layer_that_is_not_for_pictures_becomes_one() -> None:
+    layers = ["ReLU", "GELU", "SiLU", "Sigmoid", "Tanh", "Identity", "LeakyReLU", "Dropout", "LayerNorm"]
+    graph = graph_of(text(chain(*(node(3 + at, kind) for at, kind in enumerate(layers)))))
+    assert [one.kind for one in graph.nodes[2:-2]] == layers
+    assert graph.node("dropout").params == {"p": 0.5}
+    assert plan(graph).issues == ()
+
+
+def test_a_residual_drawn_by_hand_is_one_here() -> None:
+    nodes = chain(node(3, "Linear", "Up", out_features=128), node(4, "Dense", "Down", out_features=128), node(5, "Add"))
+    links = [(1, 0, 2, 0), (2, 0, 3, 0), (3, 0, 4, 0), (4, 0, 5, 1), (2, 0, 5, 0), (5, 0, 6, 0), (6, 0, 7, 0)]
+    found = translate(text(nodes, links))
+    assert plan(found.graph).issues == ()
+    assert {(edge.source, edge.port) for edge in found.graph.into("add")} == {("embedding", "in"), ("down", "in_2")}
+    assert "up: out_features=128, in the middle of the model, would have been enlarged" in said(found)
+
+
+def test_concat_joins_vectors_and_says_what_it_did_there() -> None:
+    nodes = chain(block(3), node(4, "Concat", dim=1))
+    links = [(1, 0, 2, 0), (2, 0, 3, 0), (2, 0, 4, 0), (3, 0, 4, 1), (4, 0, 5, 0), (5, 0, 6, 0)]
+    found = translate(text(nodes, links))
+    assert found.graph.node("concat").params == {"dim": "width"}
+    assert "laid one behind the other" in said(found)
+    assert plan(found.graph).issues == ()
 
 
 # What has no place here
@@ -224,6 +332,15 @@ def test_a_subgraph_by_itself_is_told_so() -> None:
 
 
 # Several losses
+
+
+def test_two_losses_train_together_as_there() -> None:
+    nodes = [*chain(block(3)), node(9, "Loss", "Copy", kind="CrossEntropy", target="Input", weight=0.5)]
+    graph = graph_of(text(nodes, [(1, 2), (2, 3), (3, 4), (4, 5), (4, 9)]))
+    assert plan(graph).issues == ()
+    assert [
+        (one.id, one.params["target"], one.params.get("weight")) for one in graph.of_kind("Loss") if "target" in one.params
+    ] == [("copy", "Input", 0.5)]
 
 
 def test_settings_of_a_second_loss_are_said_to_have_no_effect() -> None:
