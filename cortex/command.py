@@ -14,9 +14,11 @@ from cortex.verbs import data, look, runs, training
 from cortex.verbs.common import INTERRUPTED, OK, USER_ERROR, UserError
 from cortex.verbs.compare import compare
 from cortex.verbs.export import export
+from cortex.verbs.imports import import_document
 from cortex.verbs.lr_range import lr_range
 from cortex.verbs.measure import measure
 from cortex.verbs.metrics import metrics
+from cortex.verbs.probe import probe
 from cortex.verbs.report import AXES as REPORT_AXES
 from cortex.verbs.report import report
 from cortex.verbs.sweep import add_options, sweep, sweeps
@@ -90,8 +92,17 @@ def _parser() -> _Parser:
     verb("presets", look.presets, "List the presets.")
     added = verb("kinds", look.kinds, "List the node kinds and their parameters.")
     added.add_argument("--markdown", action="store_true", help="the node reference page")
-    takes_graph(verb("check", look.check, "List every fault of a graph, or its shapes and parameters."))
+    added = verb("check", look.check, "List every fault of a graph, or its shapes, parameters and what training will take.")
+    takes_graph(added)
+    trial = "try out on a small copy of the model that no score hangs on a later token (on unless --no-honest)"
+    added.add_argument("--honest", action=argparse.BooleanOptionalAction, default=True, help=trial)
     takes_graph(verb("measure", measure, "Prepare a graph's text: its sizes, duplicates, perplexities of counting models."))
+    added = verb("probe", probe, "Train a few steps and tell speed, memory, and minutes of an epoch and of the run.")
+    takes_graph(added)
+    added.add_argument("--steps", type=_positive, metavar="N", help="steps to measure (default: about 6 s, at least 3)")
+    added = verb("import", import_document, "Translate a document of the Flask original (LiteGraph JSON), with a report.")
+    added.add_argument("file", metavar="FILE.json", help="the document; subgraphs that it refers to are looked for beside it")
+    added.add_argument("-o", "--output", metavar="FILE", help="where to write the graph (default: standard output)")
     added = verb("train", training.train, "Train a graph, or start a run that was created.", takes_runs=True)
     takes_graph(added)
     added.add_argument("--name", help="name of the run (default: that of the graph)")

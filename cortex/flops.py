@@ -11,6 +11,7 @@ activations, nor is validation counted.
 from __future__ import annotations
 
 from cortex.builder import Plan, plan
+from cortex.expand import expand
 from cortex.graph import Graph
 from cortex.registry import KINDS
 
@@ -27,7 +28,7 @@ def flops_per_token(graph: Graph, vocabulary: int | None) -> float | None:
     Args:
         vocabulary: number of tokens of the data that the run was started with.
     """
-    planned = plan(graph, vocabulary)
+    planned = plan(expand(graph).graph, vocabulary)
     if planned.issues or planned.total is None:
         return None
     return 6.0 * multiplied(planned) + attention(planned)

@@ -102,8 +102,7 @@ class Loss(nn.Module):
             x, targets = x[counts], targets[counts]
         if self.kind == "MSE":
             return _squared_errors(head(x), targets), _count(targets)
-        rows = max(1, min(_MOST_ROWS, _MOST_LOGITS // head.out_features))
-        options = LinearCrossEntropyOptions(batch_chunk_size=rows)
+        options = LinearCrossEntropyOptions(batch_chunk_size=most_rows(head.out_features))
         total = F.linear_cross_entropy(x, head.weight, targets, linear_bias=head.bias, reduction="sum", options=options)
         if self.training and self.label_smoothing:
             total = total + self.label_smoothing * _target_over_mean(x, head, targets)
@@ -120,6 +119,11 @@ class Loss(nn.Module):
     def count(self, batch: dict[str, Tensor]) -> int:
         """How many answers of a batch are compared."""
         return int(_count(self.targets(batch)))
+
+
+def most_rows(scores: int) -> int:
+    """Rows of so many logits each that are alive at once."""
+    return max(1, min(_MOST_ROWS, _MOST_LOGITS // scores))
 
 
 def _check_rows(scores: Tensor, targets: Tensor) -> None:

@@ -17,7 +17,8 @@ FLOORS: dict[int, tuple[str, ...]] = {
         "cortex", "cortex.codes", "cortex.colours", "cortex.comparable", "cortex.config", "cortex.corpus",
         "cortex.elements", "cortex.gather", "cortex.generate", "cortex.kinds", "cortex.machine", "cortex.markup",
         "cortex.measured", "cortex.metrics", "cortex.muon", "cortex.padding", "cortex.params", "cortex.pareto",
-        "cortex.places", "cortex.report_style", "cortex.shapes", "cortex.spread", "cortex.units", "cortex.verbs",
+        "cortex.places", "cortex.report_style", "cortex.room", "cortex.shapes", "cortex.spread", "cortex.units",
+        "cortex.verbs",
     ),
     1: (
         "cortex.blocks", "cortex.columns", "cortex.comparison_words", "cortex.curves", "cortex.device", "cortex.graph",
@@ -26,20 +27,22 @@ FLOORS: dict[int, tuple[str, ...]] = {
     ),
     2: (
         "cortex.bypass", "cortex.drawing", "cortex.evaluate", "cortex.files", "cortex.history", "cortex.hub_data",
-        "cortex.kinds.common", "cortex.kinds.merge", "cortex.kinds.subgraph", "cortex.ports", "cortex.preview",
-        "cortex.rework", "cortex.rows", "cortex.runs", "cortex.saves", "cortex.source_params", "cortex.steps",
-        "cortex.targets",
+        "cortex.kinds.common", "cortex.kinds.merge", "cortex.kinds.subgraph", "cortex.litegraph",
+        "cortex.litegraph_names", "cortex.ports", "cortex.preview", "cortex.rework", "cortex.rows", "cortex.runs",
+        "cortex.saves", "cortex.source_params", "cortex.steps", "cortex.targets",
     ),
     3: (
         "cortex.asked", "cortex.checks", "cortex.deleting", "cortex.documents", "cortex.encode", "cortex.examples",
         "cortex.filters", "cortex.kinds.attention", "cortex.kinds.basic", "cortex.kinds.embedding",
-        "cortex.kinds.sequence", "cortex.losses", "cortex.masking", "cortex.origin", "cortex.queue", "cortex.report",
-        "cortex.scores", "cortex.status", "cortex.store", "cortex.sweep", "cortex.tables", "cortex.timeline",
+        "cortex.kinds.sequence", "cortex.litegraph_flat", "cortex.losses", "cortex.masking", "cortex.origin",
+        "cortex.queue", "cortex.report", "cortex.scores", "cortex.status", "cortex.store", "cortex.sweep",
+        "cortex.tables", "cortex.timeline",
     ),
     4: (
         "cortex.encode_rows", "cortex.expand", "cortex.feed", "cortex.hopeless", "cortex.kinds.gpt",
-        "cortex.kinds.transformer", "cortex.measures", "cortex.references", "cortex.resolve", "cortex.run_columns",
-        "cortex.sources_hub", "cortex.train", "cortex.words",
+        "cortex.kinds.transformer", "cortex.litegraph_cards", "cortex.litegraph_sense", "cortex.measures",
+        "cortex.references", "cortex.resolve", "cortex.run_columns", "cortex.sources_hub", "cortex.train",
+        "cortex.words",
     ),
     5: (
         "cortex.layers", "cortex.model", "cortex.ranks", "cortex.row_store", "cortex.sound", "cortex.sources",
@@ -50,30 +53,30 @@ FLOORS: dict[int, tuple[str, ...]] = {
     ),
     7: (
         "cortex.advice", "cortex.checkpoints", "cortex.compare", "cortex.describe", "cortex.edit", "cortex.flops",
-        "cortex.lr_range", "cortex.model_text", "cortex.picture", "cortex.recipes", "cortex.repair",
-        "cortex.statistics",
+        "cortex.footprint", "cortex.lr_range", "cortex.model_text", "cortex.picture", "cortex.recipes", "cortex.repair",
+        "cortex.statistics", "cortex.translate",
     ),
     8: (
-        "cortex.answers", "cortex.comparison", "cortex.export", "cortex.index", "cortex.launch", "cortex.loggers",
-        "cortex.space", "cortex.verbs.common",
+        "cortex.answers", "cortex.comparison", "cortex.export", "cortex.forecast", "cortex.honest", "cortex.index",
+        "cortex.launch", "cortex.loggers", "cortex.space", "cortex.verbs.common",
     ),
     9: (
         "cortex.judge", "cortex.prove", "cortex.repeat", "cortex.report_charts", "cortex.report_graphs",
-        "cortex.report_tables", "cortex.sweep_check", "cortex.tpe", "cortex.verbs.data", "cortex.verbs.measure",
-        "cortex.verbs.metrics", "cortex.verbs.runs",
+        "cortex.report_tables", "cortex.sweep_check", "cortex.tpe", "cortex.verbs.data", "cortex.verbs.imports",
+        "cortex.verbs.measure", "cortex.verbs.metrics", "cortex.verbs.runs",
     ),
     10: (
         "cortex.report_runs", "cortex.session", "cortex.sweep_driver", "cortex.verbs.compare", "cortex.verbs.export",
         "cortex.verbs.look",
     ),
     11: (
-        "cortex.report_html", "cortex.verbs.sweep", "cortex.worker",
+        "cortex.probe", "cortex.report_html", "cortex.verbs.sweep", "cortex.worker",
     ),
     12: (
         "cortex.verbs.report", "cortex.verbs.training",
     ),
     13: (
-        "cortex.verbs.lr_range",
+        "cortex.verbs.lr_range", "cortex.verbs.probe",
     ),
     14: (
         "cortex.command",

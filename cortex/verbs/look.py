@@ -58,7 +58,11 @@ def check(arguments: argparse.Namespace) -> int:
     from cortex.checks import Issue
     from cortex.corpus import CorpusError
     from cortex.describe import describe_issue, describe_plan
+    from cortex.forecast import describe_forecast, forecast, in_a_line, verdict
+    from cortex.honest import honesty
+    from cortex.honest import issues as leaks
     from cortex.references import in_words, quick_references
+    from cortex.room import room
 
     try:
         graph = load_graph(arguments)
@@ -71,7 +75,7 @@ def check(arguments: argparse.Namespace) -> int:
     planned = plan(graph)
     node = data.source_node(graph)
     found: list[Issue] = []
-    references, notes = None, []
+    references, prepared, notes = None, None, []
     if node is not None and not planned.issues_of(node.id):
         try:
             prepared = data.lookup(node, places_of(arguments).store)
@@ -85,18 +89,24 @@ def check(arguments: argparse.Namespace) -> int:
                 data.read_through(node)
         except CorpusError as error:
             found.append(Issue(node.id, None, str(error).removeprefix(f"{node.id}: ")))
-    issues = (*planned.issues, *found)
+    tried = honesty(planned) if arguments.honest and not planned.issues else None
+    issues = (*planned.issues, *found, *(leaks(tried) if tried else ()))
     faults = [describe_issue(issue) for issue in issues]
+    expected = forecast(planned, *(prepared.count(split) for split in ("train", "validation"))) if prepared else None
+    has = room(places_of(arguments).runs)
     if arguments.json:
-        row = {"ok": not faults, **describe_plan(planned), "issues": faults}
-        print_json(row | {"references": vars(references) if references else None})
+        row = {"ok": not faults, **describe_plan(planned), "issues": faults, "honest": tried.ok if tried else None}
+        row |= {"references": vars(references) if references else None, "forecast": describe_forecast(expected, has, planned)}
+        print_json(row)
         return USER_ERROR if faults else OK
     if faults:
         raise UserError("\n".join(map(str, issues)))
     rows = [[row["id"], row["kind"], row["shape"], known(row["parameters"])] for row in describe_plan(planned)["nodes"]]
     print_table(["node", "kind", "shape", "parameters"], rows)
     vocabulary = f"{planned.vocabulary:,}" if planned.vocabulary else "not known before the data is prepared"
-    print(f"parameters {known(planned.total)}, vocabulary {vocabulary}; no fault")
+    print(f"parameters {known(planned.total)}, vocabulary {vocabulary}; no fault{f', {tried}' if tried else ''}")
+    if expected:
+        print(in_a_line(expected, verdict(expected, has, planned)))
     if references:
         print(in_words(references))
     for note in notes:

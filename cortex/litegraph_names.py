@@ -1,0 +1,90 @@
+"""What the original calls things, and what it takes where a document says nothing: names alone, beside the registry's own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cortex.registry import KINDS
+
+# Its node types that go by another name here; all others are looked for among the kinds as they are called.
+_TYPES = {"dense": "Linear", "traininggoal": "Loss", "criterion": "Loss", "ptb": "PennTreebank", "textdata": "CustomData"}
+
+# Its node types for pictures.
+PICTURES = frozenset(
+    {
+        "mnist", "fashionmnist", "cifar10", "conv2d", "convtranspose2d", "maxpool", "avgpool", "adaptiveavgpool", "upsample",
+        "resize", "pixelshuffle", "zeropad2d", "batchnorm2d", "instancenorm2d", "dropout2d",
+    }
+)  # fmt: skip
+
+# Its other node types without a counterpart, each with what to do instead.
+ELSEWHERE = {
+    "prelu": "take LeakyReLU",
+    "elu": "take GELU or SiLU",
+    "hardswish": "take SiLU",
+    "hardsigmoid": "take Sigmoid",
+    "softplus": "take SiLU",
+    "logsoftmax": "delete it, CrossEntropy takes the logarithm itself",
+    "alphadropout": "take Dropout",
+    "batchnorm1d": "take LayerNorm, which mixes neither positions nor sequences",
+    "groupnorm": "take LayerNorm",
+    "flatten": "take Pool, which makes one vector of a sequence",
+    "customlayer": "its code is not run; docs/adding-a-kind.md shows how to add a kind",
+}
+
+# Settings by another name; the first of these that a kind has is meant.
+ALIASES: dict[str, tuple[str, ...]] = {
+    "p": ("p", "dropout"),
+    "num_heads": ("num_heads", "nhead"),
+    "nhead": ("nhead", "num_heads"),
+    "seq_length": ("seq_len",),
+    "sequence_length": ("seq_len",),
+    "batchsize": ("batch_size",),
+    "learning_rate": ("lr",),
+    "kernel": ("kernel_size",),
+    "vocab_size": ("num_embeddings", "vocab_size"),
+    "layers": ("num_layers",),
+}
+
+# Settings that name the width of what comes in. The original has them and goes by what is connected.
+WIDTHS = ("d_model", "embed_dim", "normalized_shape", "in_features")
+
+# What the original takes where a node says nothing.
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "Embedding": {"embedding_dim": 128},
+    "PositionalEncoding": {"max_len": 512, "dropout": 0.1},
+    "GPTBlock": {"nhead": 8, "dim_feedforward": 512, "dropout": 0.1},
+    "TransformerEncoderLayer": {"nhead": 8, "dim_feedforward": 512, "dropout": 0.1},
+    "TransformerEncoder": {"nhead": 8, "num_layers": 6, "dim_feedforward": 512, "dropout": 0.1},
+    "TransformerDecoderLayer": {"nhead": 8, "dim_feedforward": 512, "dropout": 0.1},
+    "TransformerDecoder": {"nhead": 8, "num_layers": 6, "dim_feedforward": 512, "dropout": 0.1},
+    "MultiheadAttention": {"num_heads": 8, "dropout": 0.0},
+    "Dropout": {"p": 0.5, "dropout": 0.5},
+    "LeakyReLU": {"negative_slope": 0.01},
+}
+TRAINING = {"optimizer": "Adam", "lr": 0.001, "epochs": 10}
+BATCH_SIZE, SEQ_LEN, MOMENTUM = 64, 35, 0.9
+
+# Its texts; where their files are missing it goes on with random numbers of this many tokens.
+TEXTS = ("WikiText2", "WikiText103", "PennTreebank")
+MADE_UP = 100
+
+
+def normal(name: str) -> str:
+    """A type's name by its letters and digits alone."""
+    return "".join(letter for letter in name.lower() if letter.isalnum())
+
+
+def kind_of(type_name: str) -> str | None:
+    """The kind of this registry that a node type stands for, None where there is none."""
+    known = {normal(name): name for name, kind in KINDS.items() if kind.role != "subgraph"}
+    for name in (type_name, type_name.rpartition("/")[2]):
+        found = known.get(normal(name)) or known.get(normal(_TYPES.get(normal(name), "")))
+        if found:
+            return found
+    return None
+
+
+def is_picture(type_name: str) -> bool:
+    """Whether a node type is for pictures."""
+    return normal(type_name.rpartition("/")[2]) in PICTURES

@@ -1,0 +1,151 @@
+"""The honest-model check: what the model does is tried out, whatever its kinds are declared to do."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import MakeGraph
+from torch import Tensor, nn
+
+from cortex.builder import plan
+from cortex.command import main
+from cortex.graph import Edge, Graph, Node, to_json
+from cortex.honest import Leak, honesty, make_causal
+from cortex.params import FROM_INPUT, Bool, Int
+from cortex.presets import PRESETS, preset
+from cortex.registry import KINDS, Kind, register
+from cortex.templates import group
+
+WIDTH = Int(default="auto", low=1, high=4096, auto=FROM_INPUT, help="Width.")
+
+
+@pytest.fixture
+def with_liars(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Kinds that are declared to look at no later position, and do."""
+    made: dict[str, Kind] = {}
+
+    @register(role="module", family="norm", shape="B T d_model -> B T d_model", params={"d_model": WIDTH}, into=made)
+    class MeanOverTime(nn.Module):
+        """Takes the mean of all positions from each of them."""
+
+        def __init__(self, d_model: int) -> None:
+            super().__init__()
+
+        def forward(self, x: Tensor) -> Tensor:
+            return x - x.mean(1, keepdim=True)
+
+    causal = Bool(default=False, help="Looks at no later position.")
+    declared = {"d_model": WIDTH, "causal": causal}
+
+    @register(role="module", family="norm", shape="B T d_model -> B T d_model", params=declared, into=made)
+    class Mixing(nn.Module):
+        """Adds up positions, those before alone where it is told to; its weights begin at zero."""
+
+        def __init__(self, d_model: int, causal: bool) -> None:
+            super().__init__()
+            self.causal, self.gain = causal, nn.Parameter(torch.zeros(d_model))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return x + self.gain * (x.cumsum(1) if self.causal else x.sum(1, keepdim=True))
+
+    @register(role="module", family="norm", shape="B T d_model -> B T d_model", params={"d_model": WIDTH}, into=made)
+    class Breaking(nn.Module):
+        """Cannot be run."""
+
+        def __init__(self, d_model: int) -> None:
+            super().__init__()
+
+        def forward(self, x: Tensor) -> Tensor:
+            raise ValueError("no such position")
+
+    for name, kind in made.items():
+        monkeypatch.setitem(KINDS, name, kind)
+    yield
+
+
+def with_node(graph: Graph, kind: str, before: str = "norm") -> Graph:
+    """The graph with a node of this kind, `extra`, on the edge into another."""
+    (edge,) = graph.into(before)
+    graph = graph.disconnect(edge).add(Node("extra", kind))
+    return graph.connect(edge.source, "extra").connect("extra", before)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_is_honest(name: str) -> None:
+    assert honesty(plan(preset(name))).ok
+
+
+def test_the_node_that_leaks_first_is_named(make_graph: MakeGraph, with_liars: None) -> None:
+    found = honesty(plan(with_node(make_graph(blocks=2), "MeanOverTime", "block_2")))
+    assert not found.ok
+    assert [(leak.node, leak.kind, leak.loss, leak.field) for leak in found.leaks] == [("extra", "MeanOverTime", "loss", None)]
+    assert "the answer would be seen" in str(found)
+
+
+def test_weights_that_begin_at_zero_hide_nothing(make_graph: MakeGraph, with_liars: None) -> None:
+    assert [leak.node for leak in honesty(plan(with_node(make_graph(), "Mixing"))).leaks] == ["extra"]
+
+
+def test_a_node_that_can_be_made_causal_is_mended_by_that(make_graph: MakeGraph, with_liars: None) -> None:
+    graph = with_node(make_graph(), "Mixing")
+    (leak,) = honesty(plan(graph)).leaks
+    assert leak.hint == "set causal to true"
+    assert honesty(plan(make_causal(graph, leak))).ok
+
+
+def test_a_node_without_that_setting_cannot_be_mended(make_graph: MakeGraph) -> None:
+    with pytest.raises(ValueError, match="cannot be made causal"):
+        make_causal(make_graph(), Leak("norm", "LayerNorm", "loss", None))
+
+
+def test_a_leak_inside_a_subgraph_is_told_at_its_card(make_graph: MakeGraph, with_liars: None) -> None:
+    graph, card = group(with_node(make_graph(), "MeanOverTime"), ["block_1", "extra"], "group")
+    (leak,) = honesty(plan(graph)).leaks
+    assert (leak.node, leak.field) == (card, None)
+    assert leak.message.startswith("its part extra: ")
+
+
+def test_a_leak_beside_the_way_to_the_loss_is_none(make_graph: MakeGraph, with_liars: None) -> None:
+    graph = make_graph()
+    extra = [Node("extra", "MeanOverTime"), Node("head_2", "Linear"), Node("loss_2", "Loss", {"target": "Input"})]
+    edges = [Edge("norm", "extra"), Edge("extra", "head_2"), Edge("head_2", "loss_2")]
+    found = honesty(plan(Graph("two", (*graph.nodes, *extra), (*graph.edges, *edges))))
+    assert found.losses == ("loss",)
+    assert found.ok
+
+
+def test_without_a_loss_of_the_next_token_there_is_nothing_to_prove(make_graph: MakeGraph, with_liars: None) -> None:
+    graph = with_node(make_graph(), "MeanOverTime").with_param("loss", "target", "Masked")
+    found = honesty(plan(graph))
+    assert (found.losses, found.ok) == ((), True)
+    assert "nothing to prove" in str(found)
+
+
+def test_a_model_that_cannot_be_run_is_told(make_graph: MakeGraph, with_liars: None) -> None:
+    found = honesty(plan(with_node(make_graph(), "Breaking")))
+    assert not found.ok
+    assert str(found) == "the model cannot be run: no such position"
+
+
+def test_the_trial_leaves_the_random_numbers_of_others_alone(make_graph: MakeGraph) -> None:
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    honesty(plan(make_graph()))
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_check_tells_the_leak_at_its_node(
+    make_graph: MakeGraph, with_liars: None, home: object, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    document = tmp_path / "graph.json"
+    document.write_text(to_json(with_node(make_graph(), "Mixing")))
+    assert main(["check", str(document), "--json"]) == 2
+    row = json.loads(capsys.readouterr().out)
+    assert [(issue["node"], issue["field"]) for issue in row["issues"]] == [("extra", "causal")]
+    assert row["honest"] is False
+    assert main(["check", str(document), "--no-honest"]) == 0
