@@ -145,13 +145,20 @@ def _plain(path: str, start: int, stop: int) -> Iterator[str]:
 
 def _refuse_binary(raw: bytes, path: str, offset: int) -> None:
     if not offset and raw[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        raise CorpusError(f"path: {path} is UTF-16, expected UTF-8; convert it: iconv -f UTF-16 -t UTF-8")
+        code = "UTF-32" if raw[2:4] == b"\0\0" else "UTF-16"
+        raise CorpusError(f"path: {path} is {code}, expected UTF-8; convert it: iconv -f {code} -t UTF-8")
     if b"\0" in raw:
         at = offset + raw.index(b"\0")
         raise CorpusError(
             f"path: {path} has a zero byte at byte {at:,} (line {_line_number(path, at):,}), "
-            "expected a UTF-8 text, not binary data"
+            "expected a UTF-8 text, not binary data or UTF-16"
         )
+
+
+def _refuse_encoding(path: str) -> None:
+    """CorpusError that says where a file is not UTF-8."""
+    for _ in _plain(path, 0, os.path.getsize(path)):
+        pass
 
 
 def _line_start(file: Any, at: int) -> int:
@@ -187,6 +194,9 @@ def _json_rows(path: str, column: str, start: int, stop: int) -> Iterator[Any]:
             where = file.tell() - len(line)
             try:
                 row = json.loads(line.decode("utf-8-sig" if not where else "utf-8"))
+            except UnicodeDecodeError:
+                _refuse_encoding(path)
+                raise
             except (ValueError, RecursionError):
                 raise CorpusError(f"path: {path} has no JSON object in line {_line_number(path, where):,}") from None
             if not isinstance(row, dict):
@@ -213,11 +223,9 @@ def _csv_rows(path: str, column: str) -> Iterator[Any]:
                     yield row[at]
         except csv.Error as error:
             raise CorpusError(f"path: {path} line {reader.line_num:,} is not CSV: {error}") from None
-        except UnicodeDecodeError as error:
-            raise CorpusError(
-                f"path: {path} is not UTF-8 after line {reader.line_num:,}: 0x{error.object[error.start]:02x}; "
-                "convert it, for Latin-1 text: iconv -f ISO-8859-1 -t UTF-8"
-            ) from None
+        except UnicodeDecodeError:
+            _refuse_encoding(path)
+            raise
 
 
 def _lines_of(reader: Any) -> Iterator[str]:
