@@ -164,6 +164,6 @@ def test_another_encoding_is_told_with_its_place_in_tables_too(tmp_path: Path, n
 def test_one_endless_line_is_refused_before_anything_is_learned_of_it(tmp_path: Path) -> None:
     (tmp_path / "line.txt").write_text("word " * 1000)
     said: list[str] = []
-    with pytest.raises(CorpusError, match="no line of its own; .* or a file of its own for it"):
+    with pytest.raises(CorpusError, match=r"no line of its own; .*, or a file of its own for it"):
         prepare(node(tmp_path / "line.txt"), tmp_path / "store", lambda what, share: said.append(what))
     assert said == []
