@@ -94,10 +94,21 @@ def text_lines(path: str) -> Iterator[str]:
 
 def not_utf8(path: str, place: str, error: UnicodeDecodeError) -> str:
     """The fault of a file that is not UTF-8."""
+    with open_text(path) as file:
+        code = wide_code(file.read(4))
+    if code:
+        return f"path: {path} is {code}, expected UTF-8; convert it: iconv -f {code} -t UTF-8"
     return (
         f"path: {path} is not UTF-8 {place}: 0x{error.object[error.start]:02x}; "
         "convert it, for Latin-1 text: iconv -f ISO-8859-1 -t UTF-8"
     )
+
+
+def wide_code(raw: bytes) -> str:
+    """UTF-16 or UTF-32 where a file begins with the mark of one of them; else empty."""
+    if raw[:2] not in (b"\xff\xfe", b"\xfe\xff"):
+        return ""
+    return "UTF-32" if raw[2:4] == b"\0\0" else "UTF-16"
 
 
 # The three kinds of table
@@ -112,6 +123,8 @@ def _json_rows(path: str, columns: Mapping[str, str], start: int, stop: int | No
             where = file.tell() - len(line)
             try:
                 row = json.loads(line.decode("utf-8-sig" if not where else "utf-8"))
+            except UnicodeDecodeError as error:
+                raise CorpusError(not_utf8(path, f"in line {line_number(path, where):,}", error)) from None
             except (ValueError, RecursionError):
                 row = None
             if not isinstance(row, dict):

@@ -236,6 +236,8 @@ def _pin(pin: Pin, store: Path, progress: Progress) -> str:
 
 def _write(node: Node, source: TextSource, name: str, folder: Path, progress: Progress) -> None:
     source.fetch(progress)
+    # Before anything long is done for nothing: one line of 100 MB has nothing to validate on.
+    _check_lengths(node, {split: {"tokens": any(source.blocks(split))} for split in SPLITS[:2]})
     blocks = _heard(source, "train", lambda share: progress("learning the vocabulary", share))
     tokenizer = learn_tokenizer(source, blocks)
     _check_vocabulary(node, tokenizer, source)
@@ -315,8 +317,8 @@ def _check_lengths(node: Node, splits: dict[str, dict[str, Any]]) -> None:
         raise CorpusError(f"{node.id}: the training text has no tokens, expected a text of several lines")
     if not splits["validation"]["tokens"]:
         raise CorpusError(
-            f"{node.id}: the validation part of the text has no line of its own; "
-            "expected a text of several lines, or a larger share for validation"
+            f"{node.id}: the validation part of the text has no line of its own; expected a text of several lines, a larger "
+            "share for validation, or a file of its own for it"
         )
 
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from cortex.columns import TABLES, is_table, line_number, line_start, open_text, table_rows
+from cortex.columns import TABLES, is_table, line_number, line_start, open_text, table_rows, wide_code
 from cortex.corpus import BLOCK, CorpusError, in_blocks, row_text
 
 # What is read of a folder. A file that is named itself may end in anything: what is no table is plain text.
@@ -132,11 +132,11 @@ def _plain(path: str, start: int, stop: int) -> Iterator[str]:
 
 
 def _refuse_binary(raw: bytes, path: str, offset: int) -> None:
-    if not offset and raw[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        raise CorpusError(f"path: {path} is UTF-16, expected UTF-8; convert it: iconv -f UTF-16 -t UTF-8")
+    if not offset and (code := wide_code(raw)):
+        raise CorpusError(f"path: {path} is {code}, expected UTF-8; convert it: iconv -f {code} -t UTF-8")
     if b"\0" in raw:
         at = offset + raw.index(b"\0")
         raise CorpusError(
             f"path: {path} has a zero byte at byte {at:,} (line {line_number(path, at):,}), "
-            "expected a UTF-8 text, not binary data"
+            "expected a UTF-8 text, not binary data or UTF-16"
         )

@@ -143,3 +143,27 @@ def test_a_full_disk_is_one_clear_line_and_leaves_nothing(tmp_path: Path, room: 
         prepare(node(path), store)
     assert str(store) in str(told.value) and "\n" not in str(told.value) and list(store.iterdir()) == []
     assert prepare(node(path), store)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("a.csv", "text\nfirst\ncafé\n".encode("latin-1"), "is not UTF-8 at byte 14 (line 3): 0xe9; convert it"),
+        ("a.csv", "text\ncafé\n".encode("utf-16"), "is UTF-16, expected UTF-8; convert it: iconv -f UTF-16"),
+        ("a.jsonl", '{"text": "a"}\n{"text": "é"}\n'.encode("latin-1"), "is not UTF-8 at byte 24 (line 2): 0xe9"),
+        ("a.txt", "café\n".encode("utf-32"), "is UTF-32, expected UTF-8; convert it: iconv -f UTF-32"),
+    ],
+)
+def test_another_encoding_is_told_with_its_place_in_tables_too(tmp_path: Path, name: str, content: bytes, says: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(CorpusError) as told:
+        prepare(node(tmp_path / name), tmp_path / "store")
+    assert says in str(told.value)
+
+
+def test_one_endless_line_is_refused_before_anything_is_learned_of_it(tmp_path: Path) -> None:
+    (tmp_path / "line.txt").write_text("word " * 1000)
+    said: list[str] = []
+    with pytest.raises(CorpusError, match=r"no line of its own; .*, or a file of its own for it"):
+        prepare(node(tmp_path / "line.txt"), tmp_path / "store", lambda what, share: said.append(what))
+    assert said == []
