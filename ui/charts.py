@@ -13,11 +13,13 @@ import plotly.graph_objects as go
 from cortex.curves import Columns, along, as_perplexity, columns_of, values
 from cortex.lines import MOST_POINTS, Band, Points, smoothed, thinned
 from ui.strokes import (
+    Chart,
     colour_of,
     dash_of,
     draw_levels,
     faint,
     frame_layout,
+    layout_of,
     legend_for,
     line,
     places,
@@ -119,7 +121,7 @@ class Group:
 class _Drawing:
     """What the traces of one figure have in common."""
 
-    chart: go.Figure
+    chart: Chart
     metric: str
     axis: str
     log_x: bool
@@ -140,6 +142,20 @@ def figure(
     theme: Theme,
     height: int = 340,
     levels: Mapping[str, float] | None = None,
+    **more: Any,
+) -> go.Figure:
+    """What `drawn` gives as plotly's own object, for those who change it."""
+    chart = drawn(curves, metric, axis, theme, height, levels, **more)
+    return go.Figure(chart.data, {**chart.layout, "template": "none"})
+
+
+def drawn(
+    curves: Sequence[Curve],
+    metric: str,
+    axis: str,
+    theme: Theme,
+    height: int = 340,
+    levels: Mapping[str, float] | None = None,
     *,
     groups: Sequence[Group] = (),
     smoothing: float = 0.0,
@@ -147,7 +163,7 @@ def figure(
     log_y: bool | None = None,
     note: str = "",
     revision: str | None = None,
-) -> go.Figure:
+) -> Chart:
     """Training thin, validation bold over it with its best point marked; one colour a run, several runs overlaid.
 
     Args:
@@ -161,19 +177,18 @@ def figure(
     title, unit, suits = look_of(metric)
     log_y, log_x = suits if log_y is None else log_y, log_x and axis != "time"
     several = len(curves) + len(groups) > 1
-    drawing = _Drawing(go.Figure(), metric, axis, log_x, log_y, smoothing, theme, len(curves) + len(groups), several)
+    drawing = _Drawing(Chart(), metric, axis, log_x, log_y, smoothing, theme, len(curves) + len(groups), several)
     for group in groups:
         _draw_group(drawing, group)
     for curve in curves:
         _draw_curve(drawing, curve)
     chart = drawing.chart
-    frame_layout(chart, theme, title, height)
+    chart.layout |= layout_of(theme, title, height)
     if note:
-        chart.update_layout(title_subtitle=dict(text=safe(note, 110), font=dict(size=12, color=theme.fault)), margin_t=72)
-    chart.update_layout(
-        uirevision="-".join([metric, axis, *(curve.run for curve in curves)]) if revision is None else revision,
-        meta=dict(filename=f"{metric}-{axis}", background=theme.background),
-    )
+        chart.layout["title"]["subtitle"] = dict(text=safe(note, 110), font=dict(size=12, color=theme.fault))
+        chart.layout["margin"]["t"] = 72
+    chart.layout["uirevision"] = "-".join([metric, axis, *(curve.run for curve in curves)]) if revision is None else revision
+    chart.layout["meta"]["filename"] = f"{metric}-{axis}"
     if len(curves) != 1 or groups:
         legend_for(chart, len(curves) + len(groups), height)
     set_axes(chart, theme, axis, (AXES[axis], unit), log_x, log_y)
@@ -195,7 +210,7 @@ def _draw_curve(drawing: _Drawing, curve: Curve) -> None:
             markers=len(trained[0]) < 3, uid=uid_of(curve.run, "raw"), **look,
         )  # fmt: skip
         if drawing.smoothing:
-            raw.update(hoverinfo="skip", hovertemplate=None)
+            raw |= dict(hoverinfo="skip", hovertemplate=None)
             smooth = drawing.points(curve, "train", drawing.smoothing)
             of_it = dict(name=shown if name else f"{shown}, smoothed", legend=legend, uid=uid_of(curve.run, "smooth"))
             line(drawing.chart, smooth, width=1.8, opacity=0.95, **of_it, **look)
@@ -210,7 +225,7 @@ def _draw_curve(drawing: _Drawing, curve: Curve) -> None:
 def _mark_best(drawing: _Drawing, curve: Curve, x: np.ndarray, y: np.ndarray) -> None:
     best, labelled = int(np.argmin(y)), drawing.runs <= _LABELLED
     text = f"{y[best]:,.1f}" if drawing.metric in PERPLEXITIES else f"{y[best]:.3f}"
-    drawing.chart.add_scatter(
+    drawing.chart.add(
         x=places(x[best : best + 1], drawing.axis), y=[float(y[best])], mode="markers+text" if labelled else "markers",
         showlegend=False, hoverinfo="skip", legendgroup=curve.run, uid=uid_of(curve.run, "best"),
         marker=dict(color=colour_of(curve.colour), size=11, symbol="circle-open", line=dict(width=2)),
@@ -227,16 +242,16 @@ def _draw_group(drawing: _Drawing, group: Group) -> None:
         if drawing.log_y:  # an interval may reach below 0, where a logarithmic axis has no place
             low = np.maximum(low, np.min(found.mean[found.mean > 0], initial=1.0) / 100)
         edge = dict(mode="lines", line=dict(width=0), hoverinfo="skip", showlegend=False, legendgroup=group.name)
-        drawing.chart.add_scatter(x=x, y=thrifty(found.high), uid=uid_of(group.name, f"{kind}-high"), **edge)
+        drawing.chart.add(x=x, y=thrifty(found.high), uid=uid_of(group.name, f"{kind}-high"), **edge)
         filled = dict(fill="tonexty", fillcolor=faint(colour, 0.28 if bold else 0.14))
-        drawing.chart.add_scatter(x=x, y=thrifty(low), uid=uid_of(group.name, f"{kind}-low"), **filled, **edge)
+        drawing.chart.add(x=x, y=thrifty(low), uid=uid_of(group.name, f"{kind}-low"), **filled, **edge)
         mean = line(
             drawing.chart, (found.x, found.mean), axis=drawing.axis, colour=colour, dash=dash_of(group.colour),
             group=group.name, width=3.0 if bold else 1.4, opacity=1.0 if bold else 0.7,
             name=name if bold else f"{name} training",
             legend=bold or "validation" not in group.bands, markers=bold and len(x) < 40, uid=uid_of(group.name, kind),
         )  # fmt: skip
-        mean.update(
+        mean |= dict(
             customdata=np.stack([found.low, found.high], 1).astype(np.float32),
             hovertemplate="%{y:,.4~r} (%{customdata[0]:,.4~r} to %{customdata[1]:,.4~r})",
         )

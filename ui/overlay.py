@@ -60,7 +60,7 @@ def overlay(rows: list[dict[str, Any]]) -> None:
     for place, metric in enumerate(metrics):
         groups = [_group(name, group, metric, axis, smoothing, spread) for name, group in members.items()]
         apart = [curve for group in groups if not group.bands for curve in members[group.name]]
-        chart = charts.figure(
+        chart = charts.drawn(
             [*singles, *apart], metric, axis, theme(), height=360,
             levels=levels if metric == "perplexity" else None,
             groups=[group for group in groups if group.bands], smoothing=smoothing, log_x=log_x,
