@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -76,7 +75,6 @@ class Curve:
     ) -> None:
         self.run, self.name, self.colour, self.flops = run, name, colour, flops
         self.columns = columns if isinstance(columns, Columns) else columns_of([dict(event) for event in columns])
-        self.every = math.ceil(self.columns.points("train") / MOST_POINTS) or 1
 
     @property
     def empty(self) -> bool:
