@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 
 from cortex.curves import Columns, along, as_perplexity, columns_of, values
 from cortex.lines import MOST_POINTS, Band, Points, smoothed, thinned
+from cortex.measured import AXES, METRICS, PER_TOKEN, PERPLEXITIES
 from ui.strokes import (
     Chart,
     colour_of,
@@ -31,24 +32,8 @@ from ui.theme import Theme
 
 __all__ = ["AXES", "METRICS", "MOST_POINTS", "PERPLEXITIES", "PER_TOKEN", "Curve", "Group", "figure", "frame_layout", "look_of"]
 
-METRICS: dict[str, tuple[str, str, bool]] = {
-    # key: title, axis, whether the axis is logarithmic
-    "loss": ("Loss", "nats per token", False),
-    "perplexity": ("Perplexity", "perplexity", True),
-    "word_perplexity": ("Perplexity per word", "perplexity per word", True),
-    "bits_per_byte": ("Bits per byte", "bits per byte", False),
-    "lr": ("Learning rate", "learning rate", False),
-    "grad_norm": ("Gradient norm", "norm before clipping", True),
-    "tokens_per_second": ("Throughput", "tokens per second", False),
-}
-PERPLEXITIES = ("perplexity", "word_perplexity")
-PER_TOKEN = ("loss", "perplexity")  # says nothing across runs that predict different tokens
-AXES = {
-    "step": "step", "tokens": "tokens seen", "epoch": "epoch", "elapsed": "minutes since start", "time": "clock",
-    "flops": "FLOPs",
-}  # fmt: skip
 _LONGEST_NAME = 34
-_LABELLED, _MARKED = 4, 16  # up to so many runs the best value is written, the best point ringed
+_LABELLED, _MARKED = 2, 16  # up to so many runs the best value is written, the best point ringed
 
 
 def look_of(metric: str) -> tuple[str, str, bool]:
