@@ -117,7 +117,7 @@ def test_nonsense_in_the_url_is_passed_over(runs: list[Run], query: dict[str, st
 
 
 def test_seeds_are_drawn_as_a_band(runs: list[Run]) -> None:
-    test = part("overlay", *runs[:4], group="mean of same settings but the seed", band="95 % interval of the mean")
+    test = part("overlay", *runs[:4], group="mean of seeds of one configuration, 95 % interval")
     traces = {trace["uid"]: trace for trace in figures(test)[0]["data"]}
     assert uid_of("w8 <b>, 2 runs", "validation") in traces and uid_of("w16 <b>, 2 runs", "train-low") in traces
     assert not any(uid.startswith(runs[0].id) for uid in traces)
