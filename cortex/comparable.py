@@ -37,8 +37,12 @@ def why_not(rows: Mapping[str, Row]) -> str:
         return f"{said}. They validate on the same text, so their {' and '.join(comparable)} are." if comparable else f"{said}."
     if len(texts - {None}) > 1:
         return f"{said}, and they validate on different texts, so no other number makes them comparable."
-    hidden = [f"{name}: {row['why_not_words']}" for name, row in rows.items() if row["why_not_words"]]
-    because = "; ".join(hidden) or "whether they validate on the same text was not recorded when they started"
+    hidden: dict[str, list[str]] = {}
+    for name, row in rows.items():
+        if row["why_not_words"]:
+            hidden.setdefault(row["why_not_words"], []).append(name)
+    listed = [f"{_some(those)}: {why}" for why, those in hidden.items()]
+    because = "; ".join(listed) or "whether they validate on the same text was not recorded when they started"
     return f"{said}. Perplexity per word and bits per byte would not be honest either ({because})."
 
 
@@ -50,6 +54,11 @@ def names(rows: Mapping[str, Row]) -> dict[str, str]:
 
 
 _NAMES = {"bits_per_byte": "bits per byte", "word_perplexity": "perplexities per word"}
+
+
+def _some(names: Sequence[str], most: int = 3) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def _tokens(rows: Sequence[Row]) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ AXES = ("step", "tokens", "epoch", "elapsed", "time", "flops")
 _PLACES = ("event", "step", "tokens", "epoch", "elapsed", "time", "best")
 _MOST_COLUMNS = 400  # of a kind; a foreign file could have a new name in every line
 _DEEPEST = 4
+_TRAIN = b'{"event": "train", '  # as the worker writes them
+_MANY = 200
 
 Column = np.ndarray
 
@@ -67,7 +70,12 @@ class CurveReader:
         if again:
             self._found = Columns()
         for lines in chunks:
-            events = [event for line in lines if (event := event_of(line))]
+            many = [line for line in lines if line.startswith(_TRAIN)] if len(lines) >= _MANY else []
+            quick = _parsed(many) if many and not any(b'"resumed"' in line for line in lines) else None
+            rest = lines if quick is None else (line for line in lines if not line.startswith(_TRAIN))
+            events = [event for line in rest if (event := event_of(line))]
+            if quick is not None:
+                self._found = replace(self._found, train=_with(self._found.train, quick))
             if events:
                 self._found = _extended(self._found, events)
         return self._found
@@ -154,16 +162,45 @@ def _is_number(value: Any) -> bool:
     return math.isfinite(value) if type(value) is float else type(value) is int and abs(value) < 2**63
 
 
-def _joined(table: dict[str, Column], rows: list[dict[str, float]]) -> dict[str, Column]:
-    """The table with the rows added: in the order of steps, each step once, the later of equals."""
+def _parsed(lines: list[bytes]) -> dict[str, Column] | None:
+    """The columns of many lines as the worker writes them, in a tenth of the time that they take one by one; None where one of
+    them is damaged or holds something else, which is then looked at line by line."""
+    import pyarrow as pa
+    from pyarrow import json
+
+    text = b"\n".join(lines)
+    whole = json.ReadOptions(use_threads=False, block_size=len(text) + 1)  # types are told from all of it
+    try:
+        table = json.read_json(io.BytesIO(text), whole)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        return None
+    columns = {}
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        if pa.types.is_floating(column.type) or pa.types.is_integer(column.type):
+            if column.null_count:
+                return None
+            columns[name] = column.to_numpy().astype(float)
+        elif name != "event":
+            return None
+    sound = len(table) == len(lines) and columns.keys() >= {"step", "tokens", "loss", "elapsed"}
+    return columns if sound and all(np.isfinite(column).all() for column in columns.values()) else None
+
+
+def _joined(table: Mapping[str, Column], rows: list[dict[str, float]]) -> Mapping[str, Column]:
+    """The table with the rows added."""
     if not rows:
         return table
-    before = len(table.get("step", ()))
-    names = list(dict.fromkeys([*table, *(name for row in rows for name in row)]))[:_MOST_COLUMNS]
+    names = list(dict.fromkeys(name for row in rows for name in row))[:_MOST_COLUMNS]
+    return _with(table, {name: np.array([row.get(name, math.nan) for row in rows]) for name in names})
+
+
+def _with(table: Mapping[str, Column], new: Mapping[str, Column]) -> Mapping[str, Column]:
+    """The table with new columns below its own: in the order of steps, each step once, the later of equals."""
+    before, added = len(table.get("step", ())), len(new["step"])
     joined = {}
-    for name in names:
-        new = np.array([row.get(name, math.nan) for row in rows])
-        joined[name] = np.concatenate([table.get(name, np.full(before, np.nan)), new])
+    for name in list(dict.fromkeys([*table, *new]))[:_MOST_COLUMNS]:
+        parts = [table.get(name, np.full(before, np.nan)), new.get(name, np.full(added, np.nan))]
+        joined[name] = np.concatenate(parts)
     steps = joined["step"]
     if (np.diff(steps[max(0, before - 1) :]) > 0).all():
         return joined
@@ -172,6 +209,6 @@ def _joined(table: dict[str, Column], rows: list[dict[str, float]]) -> dict[str,
     return {name: column[order[last]] for name, column in joined.items()}
 
 
-def _until(table: dict[str, Column], step: float) -> dict[str, Column]:
+def _until(table: Mapping[str, Column], step: float) -> Mapping[str, Column]:
     kept = table["step"] <= step if table else None
     return {name: column[kept] for name, column in table.items()}

@@ -13,7 +13,7 @@ import os
 import platform
 import re
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -100,11 +100,15 @@ def script_of_run(run: Run, folder: Path | None = None) -> str:
     )
 
 
-def graph_of_run(run: Run) -> Graph:
+def graph_of_run(run: Run, events: Iterable[Mapping[str, Any]] | None = None) -> Graph:
     """The graph that trains as a run did, wherever it is trained: with its number of threads, and with the length that came of
-    its time budget, which would be measured anew otherwise. RunError when the run cannot be read."""
-    graph, events = run.graph(), run.events()
-    for event in events:
+    its time budget, which would be measured anew otherwise. RunError when the run cannot be read.
+
+    Args:
+        events: what the caller has read of metrics.jsonl already; those that are no points will do.
+    """
+    graph = run.graph()
+    for event in run.events() if events is None else events:
         if event.get("event") == "start" and event.get("threads"):
             graph = graph.with_training("threads", event["threads"])
         if event.get("event") == "horizon":

@@ -62,9 +62,11 @@ class Judge:
 
     def why_hopeless(self) -> str:
         """Why the run is to be stopped now; empty when it may go on."""
-        others = [run for run in runs_of(self._sweep).values() if run.id != self._run.id]
         mine = self._points(self._run)
-        return self._rule.verdict(mine, [self._points(run) for run in others]) if mine else ""
+        if len(mine) <= self._rule.grace:
+            return ""
+        others = [run for run in runs_of(self._sweep).values() if run.id != self._run.id]
+        return self._rule.verdict(mine, [self._points(run) for run in others])
 
     def _points(self, run: Run) -> list[Point]:
         curve = self._curves.setdefault(run.id, _Validations(run))

@@ -29,22 +29,29 @@ class Repeat:
         return shlex.join(self.words)
 
 
-def repeat(run: Run, *, home: str | None = None, here: Path | None = None) -> Repeat:
+def repeat(
+    run: Run,
+    events: Sequence[Mapping[str, Any]] | None = None,
+    *,
+    home: str | None = None,
+    here: Path | None = None,
+) -> Repeat:
     """The command, for a shell in the project's folder.
 
     Length and threads are given where the document leaves them to the machine: the steps that a time budget came to, the
     threads that training had. A setting that the document leaves out and whose default was another one then is given as well.
 
     Args:
+        events: what the caller has read of metrics.jsonl already; those that are no points will do.
         home: what CORTEXNODUS_HOME is for this application, where it is set; the new run is kept there too.
         here: the folder that a path is given relative to, where the run is below it; the working directory.
     """
+    events = run.events() if events is None else events
     try:
-        record, graph = run.record(), graph_of_run(run)
+        record, graph = run.record(), graph_of_run(run, events)
     except RunError as error:
         return Repeat((), str(error))
     before = (f"CORTEXNODUS_HOME={home}",) if home else ()
-    events = run.events()
     if record.get("parent"):
         return _extended(run, record, graph, events, before, here)
     begun = next((event for event in events if event["event"] == "start"), {})

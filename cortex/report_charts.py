@@ -10,7 +10,7 @@ import numpy as np
 from cortex import comparable
 from cortex.colours import PALETTE
 from cortex.comparison import Comparison, Subject
-from cortex.curves import Columns, along, columns_of, values
+from cortex.curves import Columns, CurveReader, along, values
 from cortex.drawing import Line, chart
 from cortex.flops import flops_per_token
 from cortex.lines import band
@@ -53,7 +53,9 @@ def curves_of(found: Comparison, places: Mapping[str, int], axis: str) -> list[C
         vocabulary = subject.row["vocabulary"]
         known = axis == "flops" and subject.graph is not None and isinstance(vocabulary, int)
         flops = flops_per_token(subject.graph, vocabulary) if known else None
-        curves.append(Curve(subject, columns_of(subject.run.events()), places.get(subject.run.id, 0), flops))
+        curves.append(
+            Curve(subject, CurveReader(subject.run.path / "metrics.jsonl").read(), places.get(subject.run.id, 0), flops)
+        )
     return curves
 
 

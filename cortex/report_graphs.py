@@ -15,11 +15,11 @@ from cortex.picture import picture_of
 _MOST, _NAMED = 12, 8  # pictures, names above one
 
 
-def marks(difference: GraphDifference, *, earlier: bool = False) -> dict[str, str]:
-    """Node id: "added", "removed" or "changed", for the picture of the later graph or of the earlier one."""
-    found = {(change.was if earlier else change.node): "changed" for change in difference.changed}
-    whole = difference.removed if earlier else difference.added
-    return found | {node.id: "removed" if earlier else "added" for node in whole}
+def marks(difference: GraphDifference) -> tuple[dict[str, str], dict[str, str]]:
+    """What a picture marks, by node: "removed" and "changed" of the earlier graph, "added" and "changed" of the later one."""
+    before = {node.id: "removed" for node in difference.removed} | {change.was: "changed" for change in difference.changed}
+    after = {node.id: "added" for node in difference.added} | {change.node: "changed" for change in difference.changed}
+    return before, after
 
 
 def graphs(found: Comparison) -> str:
@@ -44,7 +44,7 @@ def _one(members: Sequence[Subject], difference: GraphDifference | None, first: 
     vocabulary = subject.row["vocabulary"] if isinstance(subject.row["vocabulary"], int) else None
     names = ", ".join(short(member.name) for member in members[:_NAMED])
     names += f" and {len(members) - _NAMED} more" if len(members) > _NAMED else ""
-    drawn = picture_of(subject.graph, vocabulary, marks(difference) if difference else None)
+    drawn = picture_of(subject.graph, vocabulary, marks(difference)[1] if difference else None)
     words = difference.in_words() if difference else []
     said = "".join(f"<li>{safe(line)}</li>" for line in words)
     against = f"{quiet(f'Against {short(first.name)}:')}<ul>{said}</ul>" if said else ""

@@ -46,7 +46,8 @@ def report_html(runs: Sequence[Run], store: Path, *, axis: str = "step", made: d
     """
     found = comparison(runs)
     places = colour_places(runs[0].path.parent) if runs else {}
-    drawn = charts(found, curves_of(found, places, axis), axis, levels(runs, store))
+    curves = curves_of(found, places, axis)
+    drawn = charts(found, curves, axis, levels(runs, store))
     parts = [
         _head(found, made or datetime.now().astimezone()),
         results(found, places),
@@ -54,8 +55,8 @@ def report_html(runs: Sequence[Run], store: Path, *, axis: str = "step", made: d
         _charts(drawn, axis),
         settings(found),
         graphs(found),
-        samples(found, places),
-        origins(found),
+        samples(curves, places),
+        origins(curves),
         section("How to read this", "".join(f"<p>{safe(line)}</p>" for line in _HOW)),
     ]
     title, content = safe(_title(found)), "\n".join(part for part in parts if part)

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from cortex.comparison import Comparison, Subject
+from cortex.comparison import Subject
 from cortex.comparison_words import short
 from cortex.markup import quiet, row, safe, section, table
 from cortex.origin import moment_text, origin
 from cortex.repeat import repeat
+from cortex.report_charts import Curve
 from cortex.report_tables import dot
 from cortex.timeline import timeline
 
 _MOST_LETTERS = 4000  # of a sample
 
 
-def samples(found: Comparison, places: Mapping[str, int]) -> str:
+def samples(curves: Sequence[Curve], places: Mapping[str, int]) -> str:
     """The last sample of each run, runs with the same prompt side by side; empty where none has written."""
     prompts: dict[str, list[str]] = {}
-    for subject in found.subjects:
-        told = [event for event in subject.run.events() if event["event"] == "sample" and isinstance(event.get("text"), str)]
+    for curve in curves:
+        subject, others = curve.subject, curve.columns.others
+        told = [event for event in others if event["event"] == "sample" and isinstance(event.get("text"), str)]
         if not told:
             continue
         last = told[-1]
@@ -36,15 +39,14 @@ def samples(found: Comparison, places: Mapping[str, int]) -> str:
     return section("The last sample of each run", "".join(parts))
 
 
-def origins(found: Comparison) -> str:
+def origins(curves: Sequence[Curve]) -> str:
     """Of each run what it was made with, the command that repeats it, and what happened to it. Paths are given from the folder
     that holds the runs: a report is read elsewhere."""
-    return section("How each run came about", "".join(map(_origin, found.subjects)))
+    return section("How each run came about", "".join(_origin(curve.subject, curve.columns.others) for curve in curves))
 
 
-def _origin(subject: Subject) -> str:
-    events = subject.run.events()
-    again, facts = repeat(subject.run, here=subject.run.path.parents[1]), origin(subject.run, events)
+def _origin(subject: Subject, events: Sequence[Mapping[str, Any]]) -> str:
+    again, facts = repeat(subject.run, events, here=subject.run.path.parents[1]), origin(subject.run, events)
     said = quiet("; ".join(f"{name} {value}" for name, value in facts.items())) if facts else ""
     command = f"<pre>{safe(str(again))}</pre>" if again.words else ""
     moments = [

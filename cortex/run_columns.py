@@ -197,8 +197,12 @@ def in_order(rows: Sequence[Row], key: str, reverse: bool = False) -> list[Row]:
     both ways, and equals stay newest first."""
     found = [(_moment(value(row, key)) if key == "created" else value(row, key), row) for row in rows]
     known = [pair for pair in found if _known(pair[0])]
-    downwards = (key not in _UPWARDS and (key in COLUMNS)) != reverse
-    known.sort(key=lambda pair: _rank(pair[0]), reverse=downwards)
+    if key == "created":  # runs of the same second are newest first already
+        known.sort(key=lambda pair: pair[0], reverse=True)
+        known = known[::-1] if reverse else known
+    else:
+        downwards = (key not in _UPWARDS and (key in COLUMNS)) != reverse
+        known.sort(key=lambda pair: _rank(pair[0]), reverse=downwards)
     return [row for _, row in [*known, *(pair for pair in found if not _known(pair[0]))]]
 
 

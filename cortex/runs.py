@@ -238,18 +238,18 @@ def list_runs(root: Path) -> list[Run]:
             names = [entry.name for entry in entries if not entry.name.startswith(".") and entry.name.isprintable()]
     except OSError:
         return []
-    return [Run(root / name) for name in sorted(names, reverse=True) if _is_listed(root / name)]
+    return [Run(root / name) for name in sorted(names, reverse=True) if _is_listed(f"{root}/{name}")]
 
 
-def _is_listed(path: Path) -> bool:
+def _is_listed(path: str) -> bool:
     try:
-        os.stat(path / "run.json")
+        os.stat(f"{path}/run.json")
         return True
     except PermissionError:
         return True
     except (FileNotFoundError, NotADirectoryError):
         # A run that is just being made has no events yet.
-        return os.path.isfile(path / "metrics.jsonl")
+        return os.path.isfile(f"{path}/metrics.jsonl")
     except OSError:
         return False
 

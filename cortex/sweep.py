@@ -152,10 +152,10 @@ class Sweep:
         """The last lines of what its driver said."""
         return Run(self.path).log_tail(lines)
 
-    def began_again(self) -> float:
-        """When somebody last started a driver for it; the driver takes the mark away."""
+    def asked_at(self, what: str) -> float:
+        """When somebody last asked for `stop`, or started a driver (`resume`) that has not come yet; 0 where nobody has."""
         try:
-            return os.stat(self.path / "requests" / "resume").st_mtime
+            return os.stat(self.path / "requests" / what).st_mtime
         except OSError:
             return 0.0
 
@@ -289,7 +289,7 @@ def sweep_state(sweep: Sweep, found: list[Trial] | None = None, now: float | Non
     status, now = sweep.status(), time.time() if now is None else now
     if worker_alive(status):
         return "stopping" if sweep.requested("stop") else "running"
-    if now - sweep.began_again() < _START_GRACE:
+    if now - sweep.asked_at("resume") < _START_GRACE:
         return "starting"
     try:
         found = trials(sweep) if found is None else found
@@ -311,10 +311,11 @@ def stop_sweep(sweep: Sweep) -> None:
     Raises:
         SweepError: nothing of it is going on.
     """
-    going = active(trials(sweep))
-    if not going and not sweep.driven():
-        raise SweepError(f"sweep {sweep.id} is {sweep_state(sweep)}; there is nothing to stop")
-    if sweep.driven():
+    found = trials(sweep)
+    going, state = active(found), sweep_state(sweep, found)
+    if not going and state not in GOING:
+        raise SweepError(f"sweep {sweep.id} is {state}; there is nothing to stop")
+    if state in GOING:
         sweep.request("stop")
     for trial in going:
         trial.run.request("pause")

@@ -293,8 +293,10 @@ class Driver:
             except BlockingIOError:
                 raise SweepError(f"sweep {self.sweep.id} is driven by another process already") from None
             self._write("running", None)
-            for what in ("stop", "resume"):
-                self.sweep.answer(what)
+            started = self.sweep.asked_at("resume")
+            if not started or self.sweep.asked_at("stop") <= started:  # else it was asked while this driver was on its way
+                self.sweep.answer("stop")
+            self.sweep.answer("resume")
             yield
 
     def _heartbeat(self) -> None:

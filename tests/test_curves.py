@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from conftest import MakeGraph
 
+from cortex import curves
 from cortex.curves import Columns, CurveReader, along, columns_of, values
 from cortex.flops import flops_per_token
 from cortex.graph import Graph
@@ -152,6 +153,30 @@ def test_a_place_that_is_not_known_is_none() -> None:
     found = columns_of([train(10, 1.5)])
     assert np.isnan(along(found, "train", "flops")).all()
     assert np.isnan(along(found, "train", "epoch")).all()
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"loss": "text"}, {"loss": None}, {"lr": None}, {"lr": "high"}, {"lr": True}, {"losses": {"a": 1.0}}, {"lr": 1e400},
+        {"step": 7}, {"extra": 5}, {"event": "validation"}, {"event": "resumed", "step": 150}, {"step": 2.5}, {"tokens": 2**70},
+    ],
+)  # fmt: skip
+def test_many_lines_at_once_give_what_they_give_one_by_one(
+    odd: dict[str, Any], path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(
+        path, START, *(train(step, 3.0, lr=step / 7) for step in range(1, 301)), train(301, 2.0, lr=0.5) | odd, train(302, 2.0)
+    )
+    write(path, *(train(step, 3.0, lr=1) for step in range(303, 600)))
+    quick = CurveReader(path).read()
+    monkeypatch.setattr(curves, "_MANY", 10**9)
+    slow = CurveReader(path).read()
+    for kind in ("train", "validation"):
+        assert quick.of(kind).keys() == slow.of(kind).keys()
+        for name in slow.of(kind):
+            assert np.array_equal(quick.of(kind)[name], slow.of(kind)[name], equal_nan=True)
+    assert quick.others == slow.others
 
 
 def test_ten_thousand_points_take_less_than_a_megabyte(path: Path) -> None:

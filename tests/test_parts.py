@@ -109,13 +109,15 @@ def test_the_axis_and_the_smoothing_are_read_from_the_url(runs: list[Run]) -> No
     assert "Chowdhery" in words(test)
 
 
-@pytest.mark.parametrize("query", [{"axis": "nonsense"}, {"smooth": "x"}, {"metrics": "none"}, {"at": "x"}, {"group": "1"}])
+@pytest.mark.parametrize(
+    "query", [{"axis": "nonsense"}, {"smooth": "x"}, {"metrics": "none"}, {"at": "x"}, {"at": "step:nan"}, {"group": "1"}]
+)
 def test_nonsense_in_the_url_is_passed_over(runs: list[Run], query: dict[str, str]) -> None:
     assert len(figures(part("overlay", *runs[:2], **query))) == 2
 
 
 def test_seeds_are_drawn_as_a_band(runs: list[Run]) -> None:
-    test = part("overlay", *runs[:4], group="mean of same settings but the seed", band="95 % interval of the mean")
+    test = part("overlay", *runs[:4], group="mean of seeds of one configuration, 95 % interval")
     traces = {trace["uid"]: trace for trace in figures(test)[0]["data"]}
     assert uid_of("w8 <b>, 2 runs", "validation") in traces and uid_of("w16 <b>, 2 runs", "train-low") in traces
     assert not any(uid.startswith(runs[0].id) for uid in traces)
@@ -123,13 +125,18 @@ def test_seeds_are_drawn_as_a_band(runs: list[Run]) -> None:
 
 
 def test_the_cursor_table_has_the_values_of_every_run(runs: list[Run]) -> None:
-    test = part("overlay", *runs[:2], at="5")
+    test = part("overlay", *runs[:2], at="step:5")
     table = test.dataframe[0].value
     exact = [
         next(event["loss"] for event in run.events() if event["event"] == "train" and event["step"] == 5) for run in runs[:2]
     ]
     assert sorted(table["training loss"]) == pytest.approx(sorted(exact))
     assert set(table["validation at step"]) == {4}
+
+
+def test_a_place_that_was_chosen_on_another_axis_is_not_taken_over(runs: list[Run]) -> None:
+    last = part("overlay", *runs[:2], at="tokens:5").dataframe[0].value
+    assert set(last["validation at step"]) == {8}
 
 
 def test_runs_without_a_point_say_so(runs: list[Run], home: Path) -> None:
@@ -158,9 +165,9 @@ def test_the_comparer_shows_what_differs_and_by_how_much(runs: list[Run]) -> Non
 
 def test_the_comparer_says_whether_seeds_explain_the_difference(runs: list[Run]) -> None:
     said = words(part("comparer", *runs[:4], base=runs[0].id))
-    assert re.search(r"w16 <b>, 2 runs: .* than w8 <b> \(95 % interval .*\): (more than chance|chance can explain)", said) or (
-        "which holds 0): chance can explain" in said
-    )
+    assert re.search(
+        r"w16 <b>, 2 runs: .* than the 2 runs of w8 <b> \(95 % interval .*\): (more than chance|chance can explain)", said
+    ) or ("which holds 0): chance can explain" in said)
     assert "One run of each" in words(part("comparer", runs[0], runs[2]))
 
 
@@ -249,10 +256,13 @@ def group(name: str, values: list[float], first: list[float] | None = None) -> G
 @pytest.mark.parametrize(
     ("values", "expected"),
     [
-        ([50.0, 50.1, 49.9], "10.0 lower (better) than first (95 % interval "),
+        ([50.0, 50.1, 49.9], "10.0 lower (better) than the 3 runs of first (95 % interval "),
         ([50.0, 50.1, 49.9], "): more than chance."),
         ([59.0, 61.0, 60.5], "which holds 0): chance can explain this difference."),
-        ([70.0], "10.0 higher (worse) than first. Whether that is chance cannot be told: a group has a single run."),
+        (
+            [70.0],
+            "10.0 higher (worse) than the 3 runs of first. Whether that is chance cannot be told: a group has a single run.",
+        ),
     ],
 )
 def test_a_difference_is_said_with_its_interval_and_what_it_means(values: list[float], expected: str) -> None:

@@ -68,6 +68,14 @@ def test_the_best_come_first_what_is_not_known_last_and_equals_stay_as_they_were
     assert names(in_order([row("a", {"training.lr": "auto"}), row("b", {"training.lr": 0.1})], "training.lr")) == "ba"
 
 
+def test_the_newest_come_first_by_the_moment_and_not_by_the_letters() -> None:
+    times = ("2026-11-23T01:00:00+01:00", "2026-11-23T00:30:00+00:00", "2026-11-22T01:00:00+01:00", None, "yesterday")
+    rows = [row(name, created=time) for name, time in zip("abcde", times, strict=True)]
+    assert names(in_order(rows, "created")) == "bacde"
+    same = [row(name, created=times[0]) for name in "ab"]
+    assert names(in_order(same, "created")) == "ab" and names(in_order(same, "created", reverse=True)) == "ba"
+
+
 def test_runs_that_differ_in_their_seed_alone_are_one_configuration() -> None:
     made = [(0.1, 1), (0.1, 2), (0.2, 1)]
     rows = [

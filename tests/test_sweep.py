@@ -340,6 +340,15 @@ def test_a_second_driver_is_refused_and_an_asked_one_starts_no_more(document: st
     assert [event["event"] for event in heard] == ["trial", "over"] and Driver(sweep, home.store).run() == "finished"
 
 
+def test_a_sweep_that_is_stopped_before_its_driver_has_come_begins_nothing(document: str, home: Places) -> None:
+    sweep = _made(document, home)
+    sweep.request("resume")
+    assert sweep_state(sweep) == "starting"
+    wait_for(lambda: stop_sweep(sweep) or sweep.asked_at("stop") > sweep.asked_at("resume"))
+    assert Driver(sweep, home.store).run() == "stopped" and list_runs(home.runs) == []
+    assert Driver(sweep, home.store).run() == "finished"  # an old request stands in nobody's way
+
+
 def test_an_interrupt_stops_the_sweep_as_a_whole(
     say: Any, document: str, home: Places, monkeypatch: pytest.MonkeyPatch
 ) -> None:

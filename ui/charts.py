@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,12 +11,15 @@ import plotly.graph_objects as go
 
 from cortex.curves import Columns, along, as_perplexity, columns_of, values
 from cortex.lines import MOST_POINTS, Band, Points, smoothed, thinned
+from cortex.measured import AXES, METRICS, PER_TOKEN, PERPLEXITIES
 from ui.strokes import (
+    Chart,
     colour_of,
     dash_of,
     draw_levels,
     faint,
     frame_layout,
+    layout_of,
     legend_for,
     line,
     places,
@@ -30,24 +32,8 @@ from ui.theme import Theme
 
 __all__ = ["AXES", "METRICS", "MOST_POINTS", "PERPLEXITIES", "PER_TOKEN", "Curve", "Group", "figure", "frame_layout", "look_of"]
 
-METRICS: dict[str, tuple[str, str, bool]] = {
-    # key: title, axis, whether the axis is logarithmic
-    "loss": ("Loss", "nats per token", False),
-    "perplexity": ("Perplexity", "perplexity", True),
-    "word_perplexity": ("Perplexity per word", "perplexity per word", True),
-    "bits_per_byte": ("Bits per byte", "bits per byte", False),
-    "lr": ("Learning rate", "learning rate", False),
-    "grad_norm": ("Gradient norm", "norm before clipping", True),
-    "tokens_per_second": ("Throughput", "tokens per second", False),
-}
-PERPLEXITIES = ("perplexity", "word_perplexity")
-PER_TOKEN = ("loss", "perplexity")  # says nothing across runs that predict different tokens
-AXES = {
-    "step": "step", "tokens": "tokens seen", "epoch": "epoch", "elapsed": "minutes since start", "time": "clock",
-    "flops": "FLOPs",
-}  # fmt: skip
 _LONGEST_NAME = 34
-_LABELLED, _MARKED = 4, 16  # up to so many runs the best value is written, the best point ringed
+_LABELLED, _MARKED = 2, 16  # up to so many runs the best value is written, the best point ringed
 
 
 def look_of(metric: str) -> tuple[str, str, bool]:
@@ -74,7 +60,6 @@ class Curve:
     ) -> None:
         self.run, self.name, self.colour, self.flops = run, name, colour, flops
         self.columns = columns if isinstance(columns, Columns) else columns_of([dict(event) for event in columns])
-        self.every = math.ceil(self.columns.points("train") / MOST_POINTS) or 1
 
     @property
     def empty(self) -> bool:
@@ -119,7 +104,7 @@ class Group:
 class _Drawing:
     """What the traces of one figure have in common."""
 
-    chart: go.Figure
+    chart: Chart
     metric: str
     axis: str
     log_x: bool
@@ -140,6 +125,20 @@ def figure(
     theme: Theme,
     height: int = 340,
     levels: Mapping[str, float] | None = None,
+    **more: Any,
+) -> go.Figure:
+    """What `drawn` gives as plotly's own object, for those who change it."""
+    chart = drawn(curves, metric, axis, theme, height, levels, **more)
+    return go.Figure(chart.data, {**chart.layout, "template": "none"})
+
+
+def drawn(
+    curves: Sequence[Curve],
+    metric: str,
+    axis: str,
+    theme: Theme,
+    height: int = 340,
+    levels: Mapping[str, float] | None = None,
     *,
     groups: Sequence[Group] = (),
     smoothing: float = 0.0,
@@ -147,7 +146,7 @@ def figure(
     log_y: bool | None = None,
     note: str = "",
     revision: str | None = None,
-) -> go.Figure:
+) -> Chart:
     """Training thin, validation bold over it with its best point marked; one colour a run, several runs overlaid.
 
     Args:
@@ -161,19 +160,18 @@ def figure(
     title, unit, suits = look_of(metric)
     log_y, log_x = suits if log_y is None else log_y, log_x and axis != "time"
     several = len(curves) + len(groups) > 1
-    drawing = _Drawing(go.Figure(), metric, axis, log_x, log_y, smoothing, theme, len(curves) + len(groups), several)
+    drawing = _Drawing(Chart(), metric, axis, log_x, log_y, smoothing, theme, len(curves) + len(groups), several)
     for group in groups:
         _draw_group(drawing, group)
     for curve in curves:
         _draw_curve(drawing, curve)
     chart = drawing.chart
-    frame_layout(chart, theme, title, height)
+    chart.layout |= layout_of(theme, title, height)
     if note:
-        chart.update_layout(title_subtitle=dict(text=safe(note, 110), font=dict(size=12, color=theme.fault)), margin_t=72)
-    chart.update_layout(
-        uirevision="-".join([metric, axis, *(curve.run for curve in curves)]) if revision is None else revision,
-        meta=dict(filename=f"{metric}-{axis}", background=theme.background),
-    )
+        chart.layout["title"]["subtitle"] = dict(text=safe(note, 110), font=dict(size=12, color=theme.fault))
+        chart.layout["margin"]["t"] = 72
+    chart.layout["uirevision"] = "-".join([metric, axis, *(curve.run for curve in curves)]) if revision is None else revision
+    chart.layout["meta"]["filename"] = f"{metric}-{axis}"
     if len(curves) != 1 or groups:
         legend_for(chart, len(curves) + len(groups), height)
     set_axes(chart, theme, axis, (AXES[axis], unit), log_x, log_y)
@@ -195,7 +193,7 @@ def _draw_curve(drawing: _Drawing, curve: Curve) -> None:
             markers=len(trained[0]) < 3, uid=uid_of(curve.run, "raw"), **look,
         )  # fmt: skip
         if drawing.smoothing:
-            raw.update(hoverinfo="skip", hovertemplate=None)
+            raw |= dict(hoverinfo="skip", hovertemplate=None)
             smooth = drawing.points(curve, "train", drawing.smoothing)
             of_it = dict(name=shown if name else f"{shown}, smoothed", legend=legend, uid=uid_of(curve.run, "smooth"))
             line(drawing.chart, smooth, width=1.8, opacity=0.95, **of_it, **look)
@@ -210,7 +208,7 @@ def _draw_curve(drawing: _Drawing, curve: Curve) -> None:
 def _mark_best(drawing: _Drawing, curve: Curve, x: np.ndarray, y: np.ndarray) -> None:
     best, labelled = int(np.argmin(y)), drawing.runs <= _LABELLED
     text = f"{y[best]:,.1f}" if drawing.metric in PERPLEXITIES else f"{y[best]:.3f}"
-    drawing.chart.add_scatter(
+    drawing.chart.add(
         x=places(x[best : best + 1], drawing.axis), y=[float(y[best])], mode="markers+text" if labelled else "markers",
         showlegend=False, hoverinfo="skip", legendgroup=curve.run, uid=uid_of(curve.run, "best"),
         marker=dict(color=colour_of(curve.colour), size=11, symbol="circle-open", line=dict(width=2)),
@@ -227,16 +225,16 @@ def _draw_group(drawing: _Drawing, group: Group) -> None:
         if drawing.log_y:  # an interval may reach below 0, where a logarithmic axis has no place
             low = np.maximum(low, np.min(found.mean[found.mean > 0], initial=1.0) / 100)
         edge = dict(mode="lines", line=dict(width=0), hoverinfo="skip", showlegend=False, legendgroup=group.name)
-        drawing.chart.add_scatter(x=x, y=thrifty(found.high), uid=uid_of(group.name, f"{kind}-high"), **edge)
+        drawing.chart.add(x=x, y=thrifty(found.high), uid=uid_of(group.name, f"{kind}-high"), **edge)
         filled = dict(fill="tonexty", fillcolor=faint(colour, 0.28 if bold else 0.14))
-        drawing.chart.add_scatter(x=x, y=thrifty(low), uid=uid_of(group.name, f"{kind}-low"), **filled, **edge)
+        drawing.chart.add(x=x, y=thrifty(low), uid=uid_of(group.name, f"{kind}-low"), **filled, **edge)
         mean = line(
             drawing.chart, (found.x, found.mean), axis=drawing.axis, colour=colour, dash=dash_of(group.colour),
             group=group.name, width=3.0 if bold else 1.4, opacity=1.0 if bold else 0.7,
             name=name if bold else f"{name} training",
             legend=bold or "validation" not in group.bands, markers=bold and len(x) < 40, uid=uid_of(group.name, kind),
         )  # fmt: skip
-        mean.update(
+        mean |= dict(
             customdata=np.stack([found.low, found.high], 1).astype(np.float32),
             hovertemplate="%{y:,.4~r} (%{customdata[0]:,.4~r} to %{customdata[1]:,.4~r})",
         )

@@ -163,14 +163,15 @@ def sentence(group: Group, first: Group, key: str) -> str:
     against = group.against[key]
     if against is None or against.mean is None:
         return f"{said}; no number to compare with {first.name}."
+    them = first.name if len(first.members) == 1 else f"the {len(first.members)} runs of {first.name}"
     way = "higher (worse)" if against.mean > 0 else "lower (better)"
     size = words.judged(key, abs(against.mean))
     if against.low is None or against.high is None:
-        return f"{said}; {size} {way} than {first.name}. Whether that is chance cannot be told: a group has a single run."
+        return f"{said}; {size} {way} than {them}. Whether that is chance cannot be told: a group has a single run."
     between = f"95 % interval {words.signed(key, against.low)} to {words.signed(key, against.high)}"
     if against.more_than_chance:
-        return f"{said}; {size} {way} than {first.name} ({between}): more than chance."
-    return f"{said}; {size} {way} than {first.name} ({between}, which holds 0): chance can explain this difference."
+        return f"{said}; {size} {way} than {them} ({between}): more than chance."
+    return f"{said}; {size} {way} than {them} ({between}, which holds 0): chance can explain this difference."
 
 
 def _runs(group: Group) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -59,43 +60,39 @@ def _without_empty(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _place(axis: str, low: float, high: float) -> float:
-    """The chosen place, kept in the URL; the end while nothing is chosen, or what was chosen lies elsewhere."""
-    whole = axis in ("step", "tokens")
-    step = 1.0 if whole else max((high - low) / 1000, 1e-9)
-    key = f"{_AT}.{axis}"
-    asked = _number(st.query_params.get(_AT))
-    if key not in st.session_state:
-        st.session_state[key] = high if asked is None else asked
-    slid, typed = f"{key}.slid", f"{key}.typed"
-    value = min(max(float(st.session_state[key]), low), high)
+    """The chosen place on this axis, kept in the URL as `AXIS:PLACE`; the end while none is chosen."""
     if high <= low:
         return high
-    for name in (slid, typed):
-        st.session_state[name] = value
+    whole = axis in ("step", "tokens")
+    step = 1.0 if whole else max((high - low) / 1000, 1e-9)
+    value = min(max(_asked(axis, high), low), high)
+    slid, typed = f"{_AT}.{axis}.slid", f"{_AT}.{axis}.typed"
+    for widget in (slid, typed):  # both show the same place, whichever was used
+        st.session_state[widget] = value
     left, right = st.columns([4, 1], vertical_alignment="bottom")
     label = f"{charts.AXES[axis][:1].upper()}{charts.AXES[axis][1:]}"
     left.slider(
         label, low, high, key=slid, step=step, format="%.0f" if whole else "%.3g",
-        on_change=_chosen, args=(key, slid), label_visibility="collapsed",
+        on_change=_chosen, args=(axis, slid), label_visibility="collapsed",
     )  # fmt: skip
     right.number_input(
         label, low, high, key=typed, step=step, format="%.0f" if whole else "%.4g",
-        on_change=_chosen, args=(key, typed),
+        on_change=_chosen, args=(axis, typed),
     )  # fmt: skip
     return value
 
 
-def _chosen(key: str, widget: str) -> None:
-    st.session_state[key] = st.session_state[widget]
-    st.query_params[_AT] = f"{st.session_state[widget]:g}"
+def _chosen(axis: str, widget: str) -> None:
+    st.query_params[_AT] = f"{axis}:{st.session_state[widget]:.12g}"
 
 
-def _number(text: str | None) -> float | None:
+def _asked(axis: str, end: float) -> float:
+    asked, _, text = st.query_params.get(_AT, "").partition(":")
     try:
-        value = float(text) if text else None
+        value = float(text) if asked == axis else end
     except ValueError:
-        return None
-    return value if value is not None and np.isfinite(value) else None
+        return end
+    return value if math.isfinite(value) else end
 
 
 def _name(kind: str, metric: str) -> str:

@@ -10,6 +10,7 @@ import streamlit as st
 from cortex.compare import GraphDifference
 from cortex.comparison import Comparison, Subject
 from cortex.picture import picture_of
+from cortex.report_graphs import marks
 from ui.plain import plain
 from ui.theme import Theme, theme
 
@@ -63,13 +64,6 @@ def _drawn(base: Subject, other: Subject, difference: GraphDifference, look: The
             drawing = picture_of(subject.graph, vocabulary if type(vocabulary) is int else None, marked)
             st.html(framed(drawing, subject.name, look))
     st.caption("Green: added. Red: removed. Orange: a setting changed. Renamed nodes are the same node.")
-
-
-def marks(difference: GraphDifference) -> tuple[dict[str, str], dict[str, str]]:
-    """What is marked on the earlier graph and on the later one, by node."""
-    before = {node.id: "removed" for node in difference.removed} | {change.was: "changed" for change in difference.changed}
-    after = {node.id: "added" for node in difference.added} | {change.node: "changed" for change in difference.changed}
-    return before, after
 
 
 def framed(drawing: str, name: str, look: Theme) -> str:

@@ -29,8 +29,8 @@ SEED = "training.seed"
 _MOST_METRICS = 60
 _AXES = {"step": "step", "tokens": "tokens", "epoch": "epoch", "elapsed": "minutes", "time": "clock", "flops": "FLOPs"}
 _SCALES = ("auto", "linear", "log")
-_BANDS = {"range": "lowest to highest", "interval": "95 % interval of the mean"}
-_EACH, _SEEDS = "each run", "same settings but the seed"
+_BANDS = {"range": "lowest to highest", "interval": "95 % interval"}
+_EACH, _SEEDS = "each run", "seeds of one configuration"
 
 
 def overlay(rows: list[dict[str, Any]]) -> None:
@@ -47,10 +47,13 @@ def overlay(rows: list[dict[str, Any]]) -> None:
     why = comparable.why_not({names[run]: row for run, row in by_id.items()})
     if why:
         st.warning(plain(why), icon=":material/balance:")
-    metrics = _metrics(logged, comparable.measures(rows))
+    left, right = st.columns([7, 3])
+    with left:
+        metrics = _metrics(logged, comparable.measures(rows))
+    with right:
+        by, spread = _grouping(rows)
     axis, log_x, scale, smoothing = _axis_and_scale()
     curves = reading.curves(runs, session.where().runs, names, flops=axis == "flops")
-    by, spread = _grouping(rows)
     singles, members = _grouped(curves, rows, by)
     _said(axis, smoothing, curves, members, spread)
     levels = reading.levels(runs, session.where().store)
@@ -60,7 +63,7 @@ def overlay(rows: list[dict[str, Any]]) -> None:
     for place, metric in enumerate(metrics):
         groups = [_group(name, group, metric, axis, smoothing, spread) for name, group in members.items()]
         apart = [curve for group in groups if not group.bands for curve in members[group.name]]
-        chart = charts.figure(
+        chart = charts.drawn(
             [*singles, *apart], metric, axis, theme(), height=360,
             levels=levels if metric == "perplexity" else None,
             groups=[group for group in groups if group.bands], smoothing=smoothing, log_x=log_x,
@@ -87,7 +90,7 @@ def _metrics(logged: Sequence[str], measures: Sequence[str]) -> list[str]:
         options = options[:_MOST_METRICS]
     default = [name for name in ("loss", measures[0]) if name in options] or options[:1]
     chosen = st.pills(
-        "Metrics", options, selection_mode="multi", default=default, key="metrics", bind="query-params",
+        "Metrics", options, selection_mode="multi", default=default, key="metrics", bind="query-params", wrap=True,
         format_func=lambda name: plain(charts.METRICS[name][0] if name in charts.METRICS else name), help=comparable.HELP,
     )  # fmt: skip
     return [name for name in options if name in chosen] or default
@@ -117,22 +120,14 @@ def _axis_and_scale() -> tuple[str, bool, str, float]:
 def _grouping(rows: Sequence[Row]) -> tuple[str, str]:
     """By what runs are drawn together, and what the band around their mean is."""
     settings = {row["run"]: row.get("settings") or {} for row in rows}
-    names = [name for name in differing(settings) if name != SEED]
     alike = len({_configuration(row) for row in rows}) < len(rows)
-    if not alike and not any(_shares(settings, name) for name in names):
-        return _EACH, "range"
-    options = [_EACH, *([_SEEDS] if alike else []), *(name for name in names if _shares(settings, name))]
-    left, right, _ = st.columns([3, 3, 4], vertical_alignment="bottom")
-    by = left.selectbox(
-        "Draw", options, key="group", bind="query-params",
-        format_func=lambda name: name if name == _EACH else f"mean of {name if name == _SEEDS else f'equal {name}'}",
-    )  # fmt: skip
-    spread = "range"
-    if by != _EACH:
-        spread = right.segmented_control(
-            "Band", list(_BANDS), default="range", key="band", bind="query-params", required=True, format_func=_BANDS.get
-        )
-    return by, spread
+    shared = [name for name in differing(settings) if name != SEED and _shares(settings, name)]
+    ways = {"each run": (_EACH, "range")}
+    for name in [*([_SEEDS] if alike else []), *shared]:
+        ways |= {
+            f"mean of {name if name == _SEEDS else f'equal {name}'}, {_BANDS[spread]}": (name, spread) for spread in _BANDS
+        }
+    return ways[st.selectbox("Draw", list(ways), key="group", bind="query-params", disabled=len(ways) < 2)]
 
 
 def _shares(settings: Mapping[str, Mapping[str, Any]], name: str) -> bool:

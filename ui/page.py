@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import sys
 from pathlib import Path
 
 import streamlit as st
@@ -23,8 +24,8 @@ h3 {font-size: 1.1rem !important; padding: 0.3rem 0 !important;}
 
 
 @st.cache_resource(show_spinner=False)
-def _spare_the_collector() -> None:
-    """Take what is loaded by now out of the garbage collector's rounds, once a server.
+def _spare_the_collector(with_torch: bool) -> None:
+    """Take what is loaded by now out of the garbage collector's rounds, once a server before torch is loaded and once after.
 
     Streamlit collects all garbage after every run of a script or fragment. With torch loaded each such round looks at half a
     million objects that live as long as the server, and a page that polls would take a tenth of the machine from training.
@@ -36,7 +37,7 @@ def _spare_the_collector() -> None:
 def begin(title: str | None = None) -> None:
     """Spacing that suits a dense page, the logo, and the page's title."""
     enter_properly()
-    _spare_the_collector()
+    _spare_the_collector("torch" in sys.modules)
     st.html(_TIGHT)
     st.logo(str(Path(__file__).with_name("logo.svg")), size="large")
     if title:

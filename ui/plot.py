@@ -11,12 +11,14 @@ import plotly.graph_objects as go
 import streamlit as st
 import streamlit.components.v1 as components
 
+from ui.strokes import Chart
+
 # Only serves plotly's own script, which comes with the package; the frame loads it from there.
 components.declare_component("plotlyjs", path=str(Path(plotly.__file__).parent / "package_data"))
 _frame = components.declare_component("frame", path=str(Path(__file__).parent / "frame"))
 
 
-def show_chart(figure: go.Figure, key: str, *, clicked: Callable[[Any], None] | None = None) -> None:
+def show_chart(figure: go.Figure | Chart, key: str, *, clicked: Callable[[Any], None] | None = None) -> None:
     """Draw a figure where this is called; the same key goes on in the same chart.
 
     Args:
@@ -24,8 +26,8 @@ def show_chart(figure: go.Figure, key: str, *, clicked: Callable[[Any], None] | 
             on a point without reports nothing.
     """
     told = {} if clicked is None else {"on_change": lambda: _tell(key, clicked)}
-    drawn = {"figure": figure.to_json(remove_uids=False), "height": figure.layout.height, "clicks": clicked is not None}
-    _frame(**drawn, key=key, default=None, **told)
+    text = figure.to_json() if isinstance(figure, Chart) else figure.to_json(remove_uids=False)
+    _frame(figure=text, height=figure.layout["height"], clicks=clicked is not None, key=key, default=None, **told)
 
 
 def _tell(key: str, clicked: Callable[[Any], None]) -> None:

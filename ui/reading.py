@@ -12,20 +12,11 @@ import streamlit as st
 
 from cortex.comparable import names
 from cortex.curves import Columns, CurveReader
-from cortex.metrics import EventReader, Progress
-from cortex.references import NAMES, known_references
-from cortex.runs import Run, RunError, list_runs, summary
+from cortex.metrics import Progress
+from cortex.runs import Run, RunError, summary
 from ui.charts import Curve
 
-__all__ = ["columns", "curve", "curves", "flops_of", "levels", "names", "read_events", "read_summary"]
-
-
-def read_events(run: Run) -> list[dict[str, Any]]:
-    """Every event of the run, as it came; not to be changed, other sessions share them. For its curves `columns` costs a
-    hundredth of the memory."""
-    lock, reader = _reader(str(run.path))
-    with lock:
-        return reader.read()
+__all__ = ["columns", "curve", "curves", "flops_of", "levels", "names", "read_summary"]
 
 
 def columns(run: Run) -> Columns:
@@ -45,7 +36,9 @@ def read_summary(run: Run) -> dict[str, Any]:
 
 def colours(root: Path) -> dict[str, int]:
     """The number of each run in the palette: its place among all runs, oldest first, so it stays when others are toggled."""
-    return {name: number for number, name in enumerate(sorted(run.id for run in list_runs(root)))}
+    from cortex import comparison  # loads torch
+
+    return comparison.colour_places(root)
 
 
 def curve(run: Run, root: Path, name: str) -> Curve:
@@ -83,19 +76,9 @@ def flops_of(run: Run, vocabulary: int | None = None) -> float | None:
 
 def levels(runs: list[Run], store: Path) -> dict[str, float]:
     """The reference perplexities of the data that these runs share; none where they differ in it, or it is not measured."""
-    try:
-        data = {run.record()["data"].get("fingerprint") for run in runs}
-    except RunError:
-        return {}
-    shared = data.pop() if len(data) == 1 else None
-    plain_name = isinstance(shared, str) and shared.isalnum()
-    found = known_references(store / shared) if plain_name else None
-    return {name: getattr(found, name) for name in NAMES} if found else {}
+    from cortex import comparison  # loads torch
 
-
-@st.cache_resource(max_entries=4, show_spinner=False)  # the runs whose log is looked at; all events take memory
-def _reader(path: str) -> tuple[threading.Lock, EventReader]:
-    return threading.Lock(), EventReader(Path(path) / "metrics.jsonl")
+    return comparison.levels(runs, store)
 
 
 @st.cache_resource(max_entries=512, show_spinner=False)  # 10,000 points take less than a megabyte

@@ -142,7 +142,7 @@ def _group_frame(groups: Sequence[columns.Group], by: str) -> tuple[pd.DataFrame
             {
                 head: group.name, "runs": len(group.rows), "n": len(done),
                 "mean perplexity": perplexity.mean, "± perplexity": _half(perplexity),
-                "mean loss": loss.mean, "± loss": _half(loss), "mean bits per byte": bits_mean.mean,
+                "mean loss": loss.mean, "± loss": _half(loss), "mean bits/byte": bits_mean.mean,
                 "± bits": _half(bits_mean), "best perplexity": best["best_perplexity"] if best else None,
                 "best run": best["name"] if best else None,
                 "states": ", ".join(f"{count} {state}" for state, count in states.most_common()),
@@ -160,7 +160,7 @@ def _group_frame(groups: Sequence[columns.Group], by: str) -> tuple[pd.DataFrame
         "± perplexity": number(format="%,.2f", width=96, help=wide),
         "mean loss": number(format="%.3f", width=90, help=f"Of the lowest validation losses. {mixed}"),
         "± loss": number(format="%.4f", width=80, help=wide),
-        "mean bits per byte": number(format="%.3f", width=110),
+        "mean bits/byte": number(format="%.3f", width=110),
         "± bits": number(format="%.4f", width=80, help=wide),
         "best perplexity": number(format="%,.1f", width=100),
     }

@@ -87,7 +87,8 @@ def _write(subjects: Sequence[Subject]) -> None:
         with st.spinner("Loading weights and writing …"):
             written = {subject.run.id: _written(subject, asked) for subject in having}
         st.session_state[_WRITTEN] = {**asked, "texts": written}
-    st.caption(f"Loads the best weights of {len(having)}, {units.size(size)} in turn, and writes {tokens:,} tokens with each.")
+    runs = "1 run" if len(having) == 1 else f"{len(having)} runs"
+    st.caption(f"Loads the best weights of {runs}, {units.size(size)} in turn, and writes {tokens:,} tokens with each.")
     shown = st.session_state.get(_WRITTEN)
     if shown and shown["texts"].keys() & {subject.run.id for subject in subjects}:
         _beside(

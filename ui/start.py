@@ -187,7 +187,7 @@ def train_command(run: Run) -> list[str]:
 
 def repeat_command(run: Run) -> Repeat:
     """The command that a person types to train the same run again."""
-    return repeat(run, home=os.environ.get("CORTEXNODUS_HOME"))
+    return repeat(run, reading.columns(run).others, home=os.environ.get("CORTEXNODUS_HOME"))
 
 
 def spawn_cortex(arguments: list[str], log: Path, output: Path | None = None) -> subprocess.Popen[bytes]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import html
+import json
 import math
 import re
 import zlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -18,6 +21,32 @@ from ui.theme import PALETTE, Theme
 
 _DASHES = ("solid", "dot", "dashdot")  # the palette round by round, so that 24 runs look different
 _LISTED, _UNIFIED = 12, 24  # up to so many runs the legend stands below, and hovering shows all of them
+
+
+@dataclass
+class Chart:
+    """A figure as plain data. Plotly's own objects look at every property they are given, which takes a tenth of a second for
+    ten runs; a chart that is drawn again at every tick is built of these instead."""
+
+    data: list[dict[str, Any]] = field(default_factory=list)
+    layout: dict[str, Any] = field(default_factory=dict)
+
+    def add(self, **trace: Any) -> dict[str, Any]:
+        """A scatter trace."""
+        self.data.append({"type": "scatter", **trace})
+        return self.data[-1]
+
+    def to_json(self) -> str:
+        """The figure as plotly's script takes it, arrays as base64."""
+        return json.dumps({"data": self.data, "layout": self.layout}, default=_as_plotly)
+
+
+def _as_plotly(array: Any) -> dict[str, str]:
+    if not isinstance(array, np.ndarray):
+        raise TypeError(f"{type(array).__name__} has no place in a chart")
+    shape = {"shape": ", ".join(map(str, array.shape))} if array.ndim > 1 else {}
+    coded = base64.b64encode(np.ascontiguousarray(array)).decode()
+    return {"dtype": f"{array.dtype.kind}{array.dtype.itemsize}", "bdata": coded, **shape}
 
 
 def safe(text: str, most: int = 60) -> str:
@@ -50,11 +79,11 @@ def faint(colour: str, opacity: float) -> str:
 
 
 def line(
-    chart: go.Figure, points: Points, *, axis: str, colour: str, dash: str, group: str, width: float, opacity: float, name: str,
+    chart: Chart, points: Points, *, axis: str, colour: str, dash: str, group: str, width: float, opacity: float, name: str,
     uid: str, markers: bool = False, legend: bool = True,
-) -> go.Scatter:  # fmt: skip
+) -> dict[str, Any]:  # fmt: skip
     """A curve; traces of one `group` are shown and hidden together, `uid` tells plotly which one it was before."""
-    chart.add_scatter(
+    return chart.add(
         x=places(points[0], axis),  # plotly looks at every number of a list, and sends an array in a quarter of the bytes
         y=thrifty(points[1]),
         mode="lines+markers" if markers else "lines",
@@ -67,7 +96,6 @@ def line(
         marker=dict(size=6),
         hovertemplate="%{y:,.4~r}",
     )
-    return chart.data[-1]
 
 
 def places(x: np.ndarray, axis: str) -> np.ndarray:
@@ -84,54 +112,58 @@ def thrifty(y: np.ndarray) -> np.ndarray:
     return y.astype(np.float32) if len(y) and np.abs(y).max() < 1e38 else y
 
 
-def set_axes(chart: go.Figure, theme: Theme, axis: str, titles: tuple[str, str], log_x: bool, log_y: bool) -> None:
+def set_axes(chart: Chart, theme: Theme, axis: str, titles: tuple[str, str], log_x: bool, log_y: bool) -> None:
     """Titles, scales and ticks of both axes."""
     grid = dict(gridcolor=theme.line, zeroline=False, automargin=True, linecolor=theme.line)
-    chart.update_xaxes(title=titles[0], **grid, showgrid=False)
-    chart.update_yaxes(title=titles[1], type="log" if log_y else "linear", **grid)
-    large = axis == "tokens"
+    across = dict(title=dict(text=titles[0]), **grid, showgrid=False)
+    up = dict(title=dict(text=titles[1]), type="log" if log_y else "linear", **grid)
     if axis == "time":
-        chart.update_xaxes(type="date")
-        return
-    chart.update_xaxes(type="log" if log_x else "linear", tickformat=".3~e" if axis == "flops" else "~s" if large else ",~r")
+        across["type"] = "date"
+    else:
+        across["tickformat"] = ".3~e" if axis == "flops" else "~s" if axis == "tokens" else ",~r"
     if log_x:
-        span = _spread([trace.x for trace in chart.data])
-        chart.update_xaxes(dtick=1 if span > 2000 else "D2" if span > 10 else "D1", minor=dict(showgrid=False))
+        span = _spread([trace["x"] for trace in chart.data])
+        across |= dict(type="log", dtick=1 if span > 2000 else "D2" if span > 10 else "D1", minor=dict(showgrid=False))
+    chart.layout |= dict(xaxis=across, yaxis=up)
 
 
-def draw_levels(chart: go.Figure, levels: Mapping[str, float], theme: Theme, log_y: bool) -> None:
+def draw_levels(chart: Chart, levels: Mapping[str, float], theme: Theme, log_y: bool) -> None:
     """Dashed lines from edge to edge, each with its name and value right of the chart, where no curve is; the axis reaches far
     enough to show them."""
+    shapes, texts = [], []
     for name, value in levels.items():
-        chart.add_shape(
-            type="line", xref="paper", x0=0, x1=1, yref="y", y0=value, y1=value, layer="below",
-            line=dict(color=theme.muted, width=1.2, dash="dash"),
+        shapes.append(
+            dict(type="line", xref="paper", x0=0, x1=1, yref="y", y0=value, y1=value, layer="below",
+                 line=dict(color=theme.muted, width=1.2, dash="dash"))
         )  # fmt: skip
-        chart.add_annotation(
-            xref="paper", x=1, xanchor="left", yref="y", y=math.log10(value) if log_y else value, yanchor="middle",
-            text=f"{name} {value:,.{0 if value >= 1000 else 1}f}", showarrow=False, xshift=4,
-            font=dict(color=theme.muted, size=11),
+        texts.append(
+            dict(xref="paper", x=1, xanchor="left", yref="y", y=math.log10(value) if log_y else value, yanchor="middle",
+                 text=f"{name} {value:,.{0 if value >= 1000 else 1}f}", showarrow=False, xshift=4,
+                 font=dict(color=theme.muted, size=11))
         )  # fmt: skip
+    chart.layout |= dict(shapes=shapes, annotations=texts)
     if levels:
-        chart.update_layout(margin=dict(r=94))
+        chart.layout["margin"]["r"] = 94
     if log_y:
-        chart.update_yaxes(
-            tickformat=",~r",
-            dtick="D2" if _spread([*(trace.y for trace in chart.data), [*levels.values()]]) > 4 else "D1",
-            minor=dict(showgrid=False),
-        )
+        span = _spread([*(trace["y"] for trace in chart.data), [*levels.values()]])
+        chart.layout["yaxis"] |= dict(tickformat=",~r", dtick="D2" if span > 4 else "D1", minor=dict(showgrid=False))
 
 
 def frame_layout(chart: go.Figure, theme: Theme, title: str, height: int) -> None:
     """Title, colours and hover of every chart of the app."""
-    chart.update_layout(
+    chart.update_layout(**{**layout_of(theme, title, height), "template": "none"})
+
+
+def layout_of(theme: Theme, title: str, height: int) -> dict[str, Any]:
+    """The same as plain data."""
+    return dict(
         title=dict(text=f"<b>{title}</b>", font=dict(size=15, color=theme.text), x=0, xanchor="left", xref="paper", y=0.97),
         height=height,
         margin=dict(l=8, r=12, t=58, b=8),
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
         font=dict(color=theme.text, size=12, family="Source Sans, Source Sans 3, system-ui, sans-serif"),
-        template="none",
+        template={},
         modebar=dict(bgcolor="rgba(0,0,0,0)", color=theme.muted, activecolor=theme.ring),
         hovermode="x unified",
         hoverlabel=dict(bgcolor=theme.card, font=dict(color=theme.text), bordercolor=theme.line),
@@ -140,17 +172,18 @@ def frame_layout(chart: go.Figure, theme: Theme, title: str, height: int) -> Non
     )
 
 
-def legend_for(chart: go.Figure, runs: int, height: int) -> None:
+def legend_for(chart: Chart, runs: int, height: int) -> None:
     """Below the chart, which grows by it; right of it, scrolled, where there are many. Hovering over few enough shows all."""
+    layout = chart.layout
     if runs <= _LISTED:
         room = 10 + 20 * math.ceil(runs / 2)
-        under = dict(x=0, xanchor="left", yref="container", y=0.0, yanchor="bottom", entrywidth=0.48, entrywidthmode="fraction")
-        chart.update_layout(height=height + room, legend=under, margin_b=room + 46)
+        layout["legend"] |= dict(x=0, xanchor="left", yref="container", y=0.0, yanchor="bottom")
+        layout["legend"] |= dict(entrywidth=0.48, entrywidthmode="fraction")
+        layout["height"], layout["margin"]["b"] = height + room, room + 46
     else:
-        chart.update_layout(legend=dict(orientation="v", x=1.01, xanchor="left", y=1, yanchor="top", font=dict(size=11)))
-    chart.update_layout(
-        legend_groupclick="togglegroup", hovermode="x unified" if runs <= _UNIFIED else "closest", hoverdistance=40
-    )
+        layout["legend"] |= dict(orientation="v", x=1.01, xanchor="left", y=1, yanchor="top", font=dict(size=11))
+    layout["legend"]["groupclick"] = "togglegroup"
+    layout |= dict(hovermode="x unified" if runs <= _UNIFIED else "closest", hoverdistance=40)
 
 
 def _spread(drawn: Sequence[Any]) -> float:

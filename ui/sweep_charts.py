@@ -108,9 +108,10 @@ def in_parallel(found: Sequence[Trial], axes: Sequence[Mapping[str, Any]], measu
 def _dimension(axis: Mapping[str, Any], values: Sequence[Any]) -> dict[str, Any]:
     label = axis["key"]
     numbers = all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values)
-    if numbers and values and not axis.get("values") and _is_log(axis, values):
-        ticks = range(math.floor(math.log10(min(values))), math.ceil(math.log10(max(values))) + 1)
-        marks = dict(tickvals=list(ticks), ticktext=[f"1e{tick}" for tick in ticks])
+    if numbers and not axis.get("values") and _is_log(axis, values):
+        low, high = math.log10(axis["low"]), math.log10(axis["high"])
+        ticks = range(math.ceil(low), math.floor(high) + 1)
+        marks = dict(tickvals=list(ticks), ticktext=[f"1e{tick}" for tick in ticks], range=[low, high])
         return dict(label=label, values=[math.log10(value) for value in values], **marks)
     if numbers and not axis.get("values"):
         return dict(label=label, values=list(values))
@@ -124,8 +125,10 @@ def _text(value: Any) -> str:
 
 
 def _is_log(axis: Mapping[str, Any], values: Sequence[float]) -> bool:
-    """Whether a logarithmic axis suits: a log range, or a list that spans more than a factor of ten."""
-    return bool(values) and min(values) > 0 and (bool(axis.get("log")) or max(values) / min(values) >= 10)
+    """Whether a logarithmic axis suits: a log range, or a list that spans a factor of ten or more."""
+    if not values or min(values) <= 0:
+        return False
+    return max(values) / min(values) >= 10 if axis.get("values") else bool(axis.get("log"))
 
 
 def _layout(chart: go.Figure, title: str, measure: str, theme: Theme, revision: str) -> None:

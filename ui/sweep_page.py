@@ -39,6 +39,8 @@ _MEASURES = {"best_loss": "nats per token", "bits_per_byte": "bits per byte"}
 def show() -> None:
     """Draw the page."""
     page.begin("Sweeps")
+    if run := st.session_state.pop(_GO, None):  # before anything that was clicked is drawn, and told of, again
+        st.switch_page("pages/run.py", query_params={"run": run})
     session.show_notice()
     session.keep_in_url()
     sweeps = {sweep.id: sweep for sweep in list_sweeps(session.where().runs)}
@@ -63,8 +65,6 @@ def show() -> None:
     except RunError:
         state = "damaged"
     st.fragment(_live, run_every=_POLL_SECONDS if state in GOING else None)(sweep, state)
-    if run := st.session_state.pop(_GO, None):
-        st.switch_page("pages/run.py", query_params={"run": run})
 
 
 def _chosen(sweeps: Mapping[str, Sweep]) -> str:
@@ -207,15 +207,16 @@ def _said(sweep: Sweep, found: list[Trial], state: str) -> None:
 def _charts(record: Mapping[str, Any], found: list[Trial]) -> None:
     axes, measure = record["space"], _MEASURES[record["objective"]]
     names = [axis["key"] for axis in axes]
+    left, right = st.columns(2, vertical_alignment="center")
+    across = left.segmented_control(
+        "Across", ["trial", "minutes"], default="trial", key="sweep.across", required=True, label_visibility="collapsed"
+    )
+    views = [*names, "all settings"] if len(names) > 1 else names
+    view = right.selectbox("Against", views, key="sweep.against", label_visibility="collapsed")
     left, right = st.columns(2)
     with left:
-        across = st.segmented_control(
-            "Across", ["trial", "minutes"], default="trial", key="sweep.across", required=True, label_visibility="collapsed"
-        )
         show_chart(sweep_charts.best_so_far(found, measure, across, theme()), key="sweep.progress", clicked=_go)
     with right:
-        views = [*names, "all settings"] if len(names) > 1 else names
-        view = st.selectbox("Against", views, key="sweep.against", label_visibility="collapsed")
         if view == "all settings":
             show_chart(sweep_charts.in_parallel(found, axes, measure, theme()), key="sweep.parallel")
         else:

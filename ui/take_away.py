@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import html
 import json
 import time
 from collections.abc import Mapping, Sequence
@@ -67,7 +68,7 @@ def _report(runs: Sequence[Run]) -> None:
     axis = st.selectbox("Charts over", _REPORT_AXES, key="away.axis", format_func=AXES.get)
     key = _key(runs, axis)
     made = st.session_state.get(session.REPORT, {})
-    cost = f"Takes about {3 + len(runs) // 3} s; the file stays on this machine until you send it."
+    cost = f"Takes {_cost(len(runs))}; the file stays on this machine until you send it."
     if st.button(
         f"Make the report of {_count(runs)}", key="away.report", icon=":material/summarize:", help=cost, type="primary"
     ):
@@ -84,22 +85,26 @@ def _report(runs: Sequence[Run]) -> None:
         st.caption(f"Made at {time.strftime('%H:%M:%S', time.localtime(made['at']))}; what runs have done since is not in it.")
 
 
+def _cost(count: int) -> str:
+    """About 3 s to load torch, then a third of a second for a run of ten thousand points, on an idle machine."""
+    return f"about {units.duration(3 + count / 3)}, longer while a training shares the machine"
+
+
 def _make(runs: Sequence[Run], axis: str, key: str) -> dict[str, Any]:
     """Have the command line write the report; what came of it is kept for this session."""
     folder = session.where().jobs
     folder.mkdir(parents=True, exist_ok=True)
     _clear(folder)
     path = folder / f"report-{key}.html"
-    error = _run_command(
-        ["report", *(str(run.path) for run in runs), "-o", str(path), "--axis", axis], path.with_suffix(".log")
-    )
+    command = ["report", *(str(run.path) for run in runs), "-o", str(path), "--axis", axis]
+    error = _run_command(command, f"Writing the report of {_count(runs)}", path.with_suffix(".log"))
     st.session_state[session.REPORT] = {"key": key, "path": str(path), "error": error, "at": time.time()}
     return st.session_state[session.REPORT]
 
 
-def _run_command(arguments: Sequence[str], log: Path, output: Path | None = None) -> str:
-    """Run the command line to its end; why it failed comes out, empty where it did not."""
-    with st.spinner("Working …", show_time=True):
+def _run_command(arguments: Sequence[str], what: str, log: Path, output: Path | None = None) -> str:
+    """Run the command line to its end, saying what it does; why it failed comes out, empty where it did not."""
+    with st.spinner(f"{what} …", show_time=True):
         code = start.spawn_cortex(list(arguments), log, output).wait()
     said = log.read_text(errors="replace").strip()
     log.unlink(missing_ok=True)
@@ -152,7 +157,7 @@ def _trackio(runs: Sequence[Run]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         log, output = folder / "trackio.log", folder / "trackio.txt"
         command = ["metrics", *(str(run.path) for run in runs), "--trackio", project.strip()]
-        error = _run_command(command, log, output)
+        error = _run_command(command, f"Importing {_count(runs)}", log, output)
         if error:
             st.error(plain(error), icon=":material/error:")
         else:
@@ -169,12 +174,11 @@ def _missing(package: str, what: str) -> None:
 
 def _files(row: Row, number: int) -> None:
     run = Run(Path(row["directory"]))
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.html(f'<span style="color:{PALETTE[number % len(PALETTE)]}">●</span>', width="content")
-        st.markdown(f"**{plain(row['name'])}** :gray[{plain(run.id)}]", width="stretch")
-        st.button(
-            "Open", key=f"away.open.{run.id}", on_click=_open, args=(run.id,), type="tertiary", help="The run's own page."
-        )
+    name, go = st.columns([6, 1], vertical_alignment="center")
+    colour, cut = PALETTE[number % len(PALETTE)], "overflow:hidden;text-overflow:ellipsis;white-space:nowrap"
+    text = f"<b>{html.escape(row['name'])}</b> <small>{html.escape(run.id)}</small>"
+    name.html(f'<div style="{cut}"><span style="color:{colour}">●</span> {text}</div>')
+    go.button("Open", key=f"away.open.{run.id}", on_click=_open, args=(run.id,), help="The run's own page.", width="stretch")
     if row["state"] == "damaged" and row.get("error"):
         st.caption(plain(f"Damaged: {row['error']}"))
     run_files.downloads(run, "away", most=5)

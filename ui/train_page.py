@@ -158,7 +158,8 @@ def _curves(run: Run) -> None:
             with column:
                 show_chart(charts.figure([curve], metric, "step", theme(), levels=across), key=f"train.{metric}")
         dashed = " Dashed: models that only count tokens, on the same split." if levels else ""
-        thinned = f" One of every {curve.every} training points is drawn." if curve.every > 1 else ""
+        points, most = curve.columns.points("train"), charts.MOST_POINTS
+        thinned = f" Of {points:,} training points {most:,} are drawn, every extreme among them." if points > most else ""
         st.caption(
             "Thin: training, each point the mean since the last one, with dropout. Bold: the whole validation split, without."
             + dashed
@@ -171,7 +172,7 @@ def _curves(run: Run) -> None:
 
 def _chart_seconds(run: Run) -> float:
     """Seconds between two drawings of the charts: each takes processor time from the training, the more the more points."""
-    points = len(reading.read_events(run))
+    points = reading.columns(run).points("train")
     return next(seconds for most, seconds in _CHART_SECONDS if points <= most)
 
 

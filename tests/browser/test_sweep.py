@@ -51,6 +51,10 @@ def test_a_sweep_is_begun_stopped_resumed_and_built_upon(tab: Tab) -> None:
     expect(metric.get_by_text("2 of 2")).to_be_visible()
     tab.settle(1)
     assert page.evaluate("() => document.querySelector('[data-testid=\"stMain\"]').scrollWidth") <= 1280
+    box = page.get_by_test_id("stDataFrame").bounding_box()
+    page.mouse.click(box["x"] + 16, box["y"] + 52)
+    expect(page).to_have_url(re.compile(rf"/run\?run={trials(sweep)[0].run.id}"), timeout=30_000)
+    tab.open(f"/sweeps?sweep={sweep.id}").settle(1)
     tab.button("Open the best graph").click()
     expect(tab.node("data")).to_be_visible(timeout=30_000)
     best = min(trials(sweep), key=lambda trial: trial.loss)
