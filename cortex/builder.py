@@ -11,14 +11,16 @@ import cortex.layers
 import cortex.losses
 import cortex.sources
 import cortex.sources_hub  # noqa: F401  the four fill the registry
-from cortex.checks import Issue, wiring_issues
+from cortex.checks import Issue, Wiring, wiring_issues
 from cortex.config import TrainConfig
+from cortex.expand import Expanded, expand, to_cards
 from cortex.graph import Graph
 from cortex.model import Model
 from cortex.params import complete, params_of, problems
 from cortex.registry import KINDS
 from cortex.resolve import Call, Resolver
 from cortex.shapes import Dim, Shape, shape_text
+from cortex.sound import leaks, tie
 from cortex.targets import LABELS, Targets
 
 __all__ = ["TRAINING", "Call", "Dim", "Model", "Plan", "PlanError", "Shape", "build", "plan", "shape_text", "train_config"]
@@ -68,19 +70,36 @@ def plan(graph: Graph, vocabulary: int | None = None, labels: int | None = None)
         vocabulary: number of tokens, V; None while the data is not prepared, which is no fault.
         labels: number of classes or tags of the data; None where it has none, or while it is not prepared.
     """
-    wiring = wiring_issues(graph)
-    targets = Targets(graph, vocabulary, labels or None)
-    resolver = Resolver(graph, wiring, targets)
+    drawn, expanded = wiring_issues(graph), expand(graph)
+    wiring = wiring_issues(expanded.graph) if expanded.places else drawn
+    targets = Targets(expanded.graph, vocabulary, labels or None)
+    resolver = Resolver(expanded.graph, wiring, targets)
     for node in wiring.order:
         resolver.visit(node)
-    resolver.tie()
-    resolver.leaks()
+    tie(resolver)
+    leaks(resolver)
     for fault in targets.hiding_faults():
         resolver.fault(*fault)
-    issues = [*wiring.issues, *resolver.issues, *_training_issues(graph)]
+    issues = [*drawn.issues, *expanded.issues, *_found(drawn, wiring, resolver, expanded), *_training_issues(graph)]
     issues.sort(key=lambda issue: issue.follows is not None)
-    calls = () if issues else tuple(_lower(graph, resolver.calls))
-    return Plan(graph, calls, tuple(issues), resolver.shapes, resolver.parameters, vocabulary, labels or None)
+    calls = () if issues else tuple(_lower(expanded.graph, resolver.calls))
+    shapes, parameters = dict(resolver.shapes), dict(resolver.parameters)
+    for card, output in expanded.outputs.items():
+        if output in shapes:
+            shapes[card] = shapes[output]
+    for name, place in expanded.places.items():
+        if name in parameters:
+            number, before = parameters.pop(name), parameters.get(place.card, 0)
+            parameters[place.card] = None if None in (number, before) else number + before
+    return Plan(graph, calls, tuple(issues), shapes, parameters, vocabulary, labels or None)
+
+
+def _found(drawn: Wiring, wiring: Wiring, resolver: Resolver, expanded: Expanded) -> Iterator[Issue]:
+    """What is found where the subgraphs are laid out, told at their cards; faults of the wiring as drawn are told already."""
+    faulty = {issue.node for issue in drawn.issues}
+    places = expanded.places
+    inside = [issue for issue in wiring.issues if issue.node in places and places[issue.node].card not in faulty]
+    yield from to_cards([*inside, *resolver.issues], expanded)
 
 
 def _training_issues(graph: Graph) -> Iterator[Issue]:

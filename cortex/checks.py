@@ -122,7 +122,7 @@ def _order(graph: Graph, known: list[Node], wiring: Wiring) -> None:
         done.update(node.id for node in ready)
         waiting = [node for node in waiting if node.id not in done]
     remaining = {node.id for node in waiting}
-    left = {name: sources[name] & remaining for name in sources if name in remaining}
+    left = {node.id: sources[node.id] & remaining for node in waiting}
     in_cycle = [name for name in left if _reaches(name, name, left.__getitem__)]
     for name in left:
         if name in in_cycle:

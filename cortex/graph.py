@@ -1,4 +1,4 @@
-"""The Graph document: nodes, edges, training settings and layout as plain frozen data, JSON in and out.
+"""The Graph document: nodes, edges, templates, training settings and layout as plain frozen data, JSON in and out.
 
 Knows no node kinds and imports no torch, so that documents open, edit and compare at once. Every edit returns a new Graph.
 """
@@ -7,51 +7,34 @@ from __future__ import annotations
 
 import functools
 import json
-import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
+
+from cortex import elements
+from cortex.elements import Edge, GraphError, Node, Template, name_of, short
+
+__all__ = [
+    "FORMAT", "MAX_NODES", "VERSION", "Edge", "Graph", "GraphError", "Node", "Template", "from_document", "from_json",
+    "model_document", "to_document", "to_json",
+]  # fmt: skip
 
 FORMAT = "cortexnodus/graph"
 VERSION = 1
 MAX_NODES = 2000
 
 
-class GraphError(ValueError):
-    """A document that is not a graph. `problems` lists every fault: where, what was found, what was expected."""
-
-    def __init__(self, problems: list[str]) -> None:
-        super().__init__("\n".join(problems))
-        self.problems = problems
-
-
-@dataclass(frozen=True)
-class Node:
-    """A box of the graph. Parameters that are left out have their defaults."""
-
-    id: str
-    kind: str
-    params: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Edge:
-    """The output of `source` goes into the input `port` of `target`."""
-
-    source: str
-    target: str
-    port: str = "in"
-
-
 @dataclass(frozen=True)
 class Graph:
-    """A model and how it is trained. `layout` maps node ids to (x, y) and is beside the model, not in it."""
+    """A model and how it is trained. `layout` maps node ids to (x, y) and is beside the model, not in it; `templates` are the
+    groups of nodes that its Subgraphs stand for."""
 
     name: str = "untitled"
     nodes: tuple[Node, ...] = ()
     edges: tuple[Edge, ...] = ()
     training: Mapping[str, Any] = field(default_factory=dict)
     layout: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    templates: Mapping[str, Template] = field(default_factory=dict)
 
     def __contains__(self, node_id: str) -> bool:
         return node_id in self._by_id
@@ -134,6 +117,10 @@ class Graph:
     def move(self, positions: Mapping[str, tuple[float, float]]) -> Graph:
         return replace(self, layout={**self.layout, **{key: at for key, at in positions.items() if key in self}})
 
+    def with_templates(self, templates: Mapping[str, Template]) -> Graph:
+        """With these templates besides its own, or in the place of those of the same names."""
+        return replace(self, templates={**self.templates, **templates})
+
     def rename(self, name: str) -> Graph:
         return replace(self, name=name)
 
@@ -145,20 +132,23 @@ class Graph:
 def model_document(graph: Graph) -> dict[str, Any]:
     """The document without name and layout: two graphs with equal ones are the same model, trained the same way."""
     document = to_document(graph)
-    return {key: document[key] for key in ("format", "version", "nodes", "edges", "training")}
+    return {key: document[key] for key in ("format", "version", "nodes", "edges", "training", "templates") if key in document}
 
 
 def to_document(graph: Graph) -> dict[str, Any]:
     """The graph as JSON-ready data; `from_document` gives an equal graph back."""
-    return {
+    document: dict[str, Any] = {
         "format": FORMAT,
         "version": VERSION,
         "name": graph.name,
-        "nodes": [{"id": node.id, "kind": node.kind, "params": dict(node.params)} for node in graph.nodes],
-        "edges": [{"source": edge.source, "target": edge.target, "port": edge.port} for edge in graph.edges],
+        "nodes": elements.write_nodes(graph.nodes),
+        "edges": elements.write_edges(graph.edges),
         "training": dict(graph.training),
         "layout": {key: [x, y] for key, (x, y) in graph.layout.items()},
     }
+    if graph.templates:
+        document["templates"] = {name: elements.write_template(each) for name, each in graph.templates.items()}
+    return document
 
 
 def to_json(graph: Graph) -> str:
@@ -172,7 +162,9 @@ def from_json(text: str, where: str = "document") -> Graph:
     Kinds, parameters and connections are checked by `plan()`, which knows the registry.
     """
     try:
-        document = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite, object_pairs_hook=_unique)
+        document = json.loads(
+            text, parse_constant=elements.refuse_constant, parse_float=elements.finite, object_pairs_hook=elements.unique
+        )
         json.dumps(document, ensure_ascii=False).encode()  # half a surrogate pair could not be written again
     except (ValueError, RecursionError) as error:
         at = f"line {error.lineno} column {error.colno}: {error.msg}" if isinstance(error, json.JSONDecodeError) else error
@@ -183,14 +175,14 @@ def from_json(text: str, where: str = "document") -> Graph:
 def from_document(document: Any, where: str = "document") -> Graph:
     """The graph that `document` describes; GraphError lists every fault of its form."""
     if not isinstance(document, dict):
-        raise GraphError([f"{where}: found {_name_of(document)}, expected an object with nodes and edges"])
+        raise GraphError([f"{where}: found {name_of(document)}, expected an object with nodes and edges"])
     faults: list[str] = []
     if document.get("format") != FORMAT:
-        raise GraphError([f'{where}.format: found {_short(document.get("format"))}, expected "{FORMAT}"'])
+        raise GraphError([f'{where}.format: found {short(document.get("format"))}, expected "{FORMAT}"'])
     if document.get("version") != VERSION:
         newer = type(document.get("version")) is int and document["version"] > VERSION
         hint = "; a newer CortexNodus wrote this document, update to open it" if newer else ""
-        raise GraphError([f"{where}.version: found {_short(document.get('version'))}, expected {VERSION}{hint}"])
+        raise GraphError([f"{where}.version: found {short(document.get('version'))}, expected {VERSION}{hint}"])
 
     fields = {
         "format": str,
@@ -200,126 +192,25 @@ def from_document(document: Any, where: str = "document") -> Graph:
         "edges": list,
         "training": dict,
         "layout": dict,
+        "templates": dict,
     }
-    _check_keys(document, fields, {"nodes", "edges"}, where, faults)
+    elements.check_keys(document, fields, {"nodes", "edges"}, where, faults)
     if faults:
         raise GraphError(faults)
 
-    nodes = tuple(_nodes(document["nodes"], where, faults))
+    nodes = tuple(elements.read_nodes(document["nodes"], where, faults))
     if len(nodes) > MAX_NODES:
         faults.append(f"{where}.nodes: found {len(nodes):,}, expected at most {MAX_NODES:,}")
     ids = {node.id for node in nodes}
-    edges = tuple(_edges(document["edges"], ids, where, faults))
+    edges = tuple(elements.read_edges(document["edges"], ids, where, faults))
     training = document.get("training", {})
-    _check_values(training, f"{where}.training", faults)
-    layout = dict(_places(document.get("layout", {}), ids, where, faults))
+    elements.check_values(training, f"{where}.training", faults)
+    layout = dict(elements.read_places(document.get("layout", {}), ids, where, faults))
+    templates = {
+        name: template
+        for name, entry in document.get("templates", {}).items()
+        for template in elements.read_template(name, entry, f"{where}.templates", faults)
+    }
     if faults:
         raise GraphError(faults)
-    return Graph(document.get("name", "untitled"), nodes, edges, training, layout)
-
-
-def _nodes(entries: list[Any], where: str, faults: list[str]) -> Iterator[Node]:
-    seen: set[str] = set()
-    for index, entry in enumerate(entries):
-        at = f"{where}.nodes[{index}]"
-        if not _is_object(entry, at, faults):
-            continue
-        before = len(faults)
-        _check_keys(entry, {"id": str, "kind": str, "params": dict}, {"id", "kind"}, at, faults)
-        if len(faults) > before:
-            continue
-        if entry["id"] in seen:
-            faults.append(f'{at}.id: found "{entry["id"]}" a second time, expected a name of its own')
-            continue
-        seen.add(entry["id"])
-        _check_values(entry.get("params", {}), f"{at}.params", faults)
-        yield Node(entry["id"], entry["kind"], entry.get("params", {}))
-
-
-def _edges(entries: list[Any], ids: set[str], where: str, faults: list[str]) -> Iterator[Edge]:
-    seen: set[Edge] = set()
-    for index, entry in enumerate(entries):
-        at = f"{where}.edges[{index}]"
-        if not _is_object(entry, at, faults):
-            continue
-        before = len(faults)
-        _check_keys(entry, {"source": str, "target": str, "port": str}, {"source", "target"}, at, faults)
-        if len(faults) > before:
-            continue
-        for end in ("source", "target"):
-            if entry[end] not in ids:
-                faults.append(f"{at}.{end}: found {_short(entry[end])}, expected the id of a node")
-        edge = Edge(entry["source"], entry["target"], entry.get("port", "in"))
-        if edge in seen:
-            faults.append(f"{at}: found {edge.source} -> {edge.target}.{edge.port} a second time, expected it once")
-        seen.add(edge)
-        yield edge
-
-
-def _places(entries: dict[str, Any], ids: set[str], where: str, faults: list[str]) -> Iterator[tuple[str, tuple]]:
-    for key, place in entries.items():
-        numbers = isinstance(place, list) and len(place) == 2 and all(type(at) in (int, float) for at in place)
-        if key not in ids:
-            faults.append(f"{where}.layout: found {_short(key)}, expected the id of a node")
-        elif not numbers:
-            faults.append(f"{where}.layout.{key}: found {_short(place)}, expected two numbers")
-        else:
-            yield key, (place[0], place[1])
-
-
-def _check_keys(entry: dict, types: dict[str, type], required: set[str], at: str, faults: list[str]) -> None:
-    for key in entry:
-        if key not in types:
-            faults.append(f"{at}: found the unknown key {_short(key)}, expected {', '.join(types)}")
-        elif type(entry[key]) is not types[key]:
-            faults.append(f"{at}.{key}: found {_name_of(entry[key])}, expected {_NAMES[types[key]]}")
-    faults.extend(f"{at}: the key {key} is missing" for key in types if key in required and key not in entry)
-
-
-def _check_values(values: dict[str, Any], at: str, faults: list[str]) -> None:
-    for key, value in values.items():
-        if type(value) not in (str, int, float, bool):
-            faults.append(f"{at}.{key}: found {_name_of(value)}, expected a text, a number, true or false")
-
-
-def _is_object(entry: Any, at: str, faults: list[str]) -> bool:
-    if not isinstance(entry, dict):
-        faults.append(f"{at}: found {_name_of(entry)}, expected an object")
-    return isinstance(entry, dict)
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        keys = [key for key, _ in pairs]
-        raise ValueError(f"the key {_short(next(key for key in keys if keys.count(key) > 1))} stands twice in one object")
-    return found
-
-
-def _finite(text: str) -> float:
-    if math.isinf(float(text)):
-        _refuse_constant(text)
-    return float(text)
-
-
-def _refuse_constant(text: str) -> None:
-    raise ValueError(f"found {text}, expected a finite number")
-
-
-_NAMES = {
-    str: "a text",
-    int: "a whole number",
-    list: "a list",
-    dict: "an object",
-    float: "a number",
-    bool: "true or false",
-}
-
-
-def _name_of(value: Any) -> str:
-    return "nothing" if value is None else _NAMES.get(type(value), type(value).__name__)
-
-
-def _short(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 60 else text[:57] + "…"
+    return Graph(document.get("name", "untitled"), nodes, edges, training, layout, templates)

@@ -26,6 +26,7 @@ from cortex.kinds.embedding import Embedding, LearnedPositionalEmbedding, Positi
 from cortex.kinds.gpt import GPTBlock
 from cortex.kinds.merge import Add, Concat, Multiply
 from cortex.kinds.sequence import Conv1d, Pool
+from cortex.kinds.subgraph import Subgraph
 from cortex.kinds.transformer import (
     TransformerDecoder,
     TransformerDecoderLayer,
@@ -36,6 +37,6 @@ from cortex.kinds.transformer import (
 __all__ = [
     "GELU", "Add", "CausalSelfAttention", "Concat", "Conv1d", "Dropout", "Embedding", "GPTBlock", "Identity", "LayerNorm",
     "LeakyReLU", "LearnedPositionalEmbedding", "Linear", "MultiheadAttention", "Multiply", "Pool", "PositionalEncoding",
-    "RMSNorm", "ReLU", "SiLU", "Sigmoid", "Softmax", "SourceTokens", "Tanh", "TransformerDecoder", "TransformerDecoderLayer",
-    "TransformerEncoder", "TransformerEncoderLayer",
+    "RMSNorm", "ReLU", "SiLU", "Sigmoid", "Softmax", "SourceTokens", "Subgraph", "Tanh", "TransformerDecoder",
+    "TransformerDecoderLayer", "TransformerEncoder", "TransformerEncoderLayer",
 ]  # fmt: skip

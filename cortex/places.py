@@ -15,13 +15,14 @@ from typing import Any
 @dataclass(frozen=True)
 class Places:
     """`runs`: a folder a run; `store`: prepared data sets; `documents`: graphs being edited; `uploads`: users' texts;
-    `jobs`: what a page has computed in a process of its own."""
+    `jobs`: what a page has computed in a process of its own; `templates`: groups of nodes for any graph."""
 
     runs: Path
     store: Path
     documents: Path
     uploads: Path
     jobs: Path
+    templates: Path
 
 
 def places(environment: Mapping[str, str] = os.environ, runs: str | None = None) -> Places:
@@ -29,7 +30,8 @@ def places(environment: Mapping[str, str] = os.environ, runs: str | None = None)
     home = Path(environment.get("CORTEXNODUS_HOME") or ".").absolute()
     work = home / "workspace"
     return Places(
-        Path(runs).absolute() if runs else home / "runs", work / "store", work / "documents", work / "uploads", work / "jobs"
+        Path(runs).absolute() if runs else home / "runs",
+        *(work / name for name in ("store", "documents", "uploads", "jobs", "templates")),
     )
 
 

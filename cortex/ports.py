@@ -11,6 +11,9 @@ def ports_of(graph: Graph, node: Node) -> list[str]:
     kind, used = KINDS.get(node.kind), [edge.port for edge in graph.into(node.id)]
     if kind is None:
         return list(dict.fromkeys(used))
+    if kind.role == "subgraph":
+        template = graph.templates.get(node.params.get("template", ""))
+        return list(template.inputs) if template else list(dict.fromkeys(used))
     return kind.ports(used)
 
 

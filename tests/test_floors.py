@@ -13,7 +13,7 @@ PROJECT = Path(__file__).parents[1]
 
 # A module may import what stands on a lower floor, never its own floor or a higher one.
 FLOORS: dict[float, tuple[str, ...]] = {
-    0: ("cortex", "cortex.kinds", "cortex.verbs", "cortex.corpus", "cortex.codes"),
+    0: ("cortex", "cortex.elements", "cortex.kinds", "cortex.verbs", "cortex.corpus", "cortex.codes"),
     0.5: ("cortex.columns",),
     1: (
         "cortex.rows",
@@ -50,6 +50,7 @@ FLOORS: dict[float, tuple[str, ...]] = {
         "cortex.feed",
         "cortex.kinds.common",
         "cortex.kinds.merge",
+        "cortex.kinds.subgraph",
         "cortex.ports",
         "cortex.train",
         "cortex.generate",
@@ -77,10 +78,20 @@ FLOORS: dict[float, tuple[str, ...]] = {
         "cortex.runs",
         "cortex.documents",
         "cortex.resolve",
+        "cortex.expand",
         "cortex.kinds.gpt",
         "cortex.kinds.transformer",
     ),
-    6: ("cortex.layers", "cortex.statistics", "cortex.status", "cortex.asked", "cortex.queue", "cortex.model"),
+    6: (
+        "cortex.layers",
+        "cortex.templates",
+        "cortex.statistics",
+        "cortex.status",
+        "cortex.asked",
+        "cortex.queue",
+        "cortex.model",
+        "cortex.sound",
+    ),
     7: ("cortex.builder", "cortex.presets"),
     8: ("cortex.checkpoints", "cortex.edit", "cortex.describe", "cortex.model_text", "cortex.recipes"),
     9: (
