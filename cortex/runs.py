@@ -243,7 +243,7 @@ SUMMARY = (
     "run", "name", "state", "created", "source", "task", "step", "steps", "last_step", "epoch", "tokens", "parameters",
     "vocabulary",
     "train_loss", "tokens_per_second", "elapsed", "seconds_left", "best_loss", "unit", "best_perplexity", "metric",
-    "best_metric", "best_metrics", "best_step", "cut_rows", "bits_per_byte",
+    "best_metric", "best_metrics", "has_perplexity", "best_step", "cut_rows", "bits_per_byte",
     "why_not_bits", "word_perplexity", "why_not_words", "tokenizer", "data", "validation_text", "device", "error", "directory",
     "parent", "group", "seed",
 )  # fmt: skip
