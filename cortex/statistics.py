@@ -11,6 +11,7 @@ replaced by `<unk>`, lines that differ in such words alone count as the same.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -113,7 +114,7 @@ def compute_rows(prepared: Prepared, heard: Heard = lambda what, share: None) ->
         ids, offsets = getattr(found, tokens), getattr(found, starts)
         lengths[split] = np.zeros(_LONGEST + 1, np.int64)
         _count_lengths(np.diff(offsets), lengths[split])
-        keys[split] = [ids[low:high].tobytes() for low, high in zip(offsets, offsets[1:], strict=False)]
+        keys[split] = [ids[low:high].tobytes() for low, high in itertools.pairwise(offsets)]
     heard("looking for duplicates", 0.9)
     most = _usual_length(sum(lengths.values()))
     return {

@@ -62,8 +62,8 @@ def label_row(labels: list[list[Any]], fingerprint: str) -> None:
     told = sum(row[2] for row in labels)
     if told:
         st.caption(
-            plain(f"Always saying {common[0]} would be right for {common[2] / told:.1%} of the validation labels: accuracy that "
-            "a model has to beat.")
+            plain(f"Always saying {common[0]} would be right for {common[2] / told:.1%} of the validation labels: what the "
+            "accuracy of a model has to beat.")
         )  # fmt: skip
 
 

@@ -120,9 +120,8 @@ def _row(prepared: Prepared, tokenizer: Tokenizer, turn: int) -> tuple[str, str]
     if rows.task == "Pairs":
         read = rows.source[slice(*rows.source_offsets[row : row + 2])][:_MOST_TOKENS].tolist()
         spans = [spans_of_ids(tokenizer, side) for side in (read, ids)]
-        return "".join(
-            coloured(side, tokenizer, theme()) for side in spans
-        ), "Above what is read, below what is written for it."
+        shown = "".join(coloured(side, tokenizer, theme()) for side in spans)
+        return shown, "Above what is read, below what is written for it."
     if rows.task == "Labelled":
         shown = coloured(spans_of_ids(tokenizer, ids), tokenizer, theme())
         return shown, f"Its label: {prepared.labels[int(rows.labels[row])]}"
