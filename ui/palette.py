@@ -20,8 +20,8 @@ _GROUP, _KIND = "palette.family", "palette.kind"
 def palette(graph: Graph) -> None:
     """The contents of the popover that adds a node."""
     groups = [family for family in FAMILIES if any(kind.family == family for kind in KINDS.values())]
-    family = st.pills("Group", groups, default="attention", format_func=FAMILIES.get, key=_GROUP) or "attention"
-    kinds = [kind.name for kind in ordered() if kind.family == family]
+    family = st.pills("Group", groups, format_func=FAMILIES.get, key=_GROUP)
+    kinds = [kind.name for kind in ordered() if family in (None, kind.family)]
     kind = st.selectbox("Kind", kinds, key=f"{_KIND}.{family}")
     st.caption(plain(KINDS[kind].help))
     template = _template(graph) if KINDS[kind].role == "subgraph" else None
