@@ -13,7 +13,8 @@ from cortex.edit import change_kind
 from cortex.graph import Edge, Graph, GraphError, Node, from_json, to_json
 from cortex.presets import PRESETS, preset, tidy
 from cortex.registry import KINDS, ordered
-from ui import canvas, forms, page, session, start, uploads
+from ui import canvas, forms, page, session, start, uploads, wiring_panel
+from ui.palette import grouping, palette
 from ui.plain import plain
 from ui.recipe_panel import recipe_panel
 from ui.theme import theme
@@ -164,13 +165,15 @@ def _editor(graph: Graph) -> None:
 
 
 def _bar(planned: Plan, prepared: Prepared | None) -> None:
-    name, add, tools, train = st.columns([2.2, 2.2, 2.6, 2.4], vertical_alignment="bottom")
+    name, add, group, tools, train = st.columns([2.0, 1.8, 1.7, 2.5, 2.2], vertical_alignment="bottom")
     graph = planned.graph
     with name:
         key = forms.synced_key("build.name", graph.name)
         st.text_input("Name", key=key, max_chars=80, on_change=_rename, args=(key,))
     with add, st.popover("Add a node", icon=":material/add:", width="stretch"):
-        _palette(graph)
+        palette(graph)
+    with group, st.popover("Group nodes", icon=":material/select_all:", width="stretch"):
+        grouping(graph)
     with tools:
         one, two, three = st.columns(3)
         one.button("Tidy", on_click=lambda: session.edit(tidy), width="stretch", help="Lay the nodes out in reading order.")
@@ -193,47 +196,6 @@ def _rename(key: str) -> None:
     name = st.session_state[key].strip()
     if name and forms.edited("build.name", key):
         session.edit(lambda graph: graph.rename(name))
-
-
-def _palette(graph: Graph) -> None:
-    kind = st.selectbox("Kind", [kind.name for kind in ordered()], key="palette.kind")
-    st.caption(KINDS[kind].help)
-    after = [node.id for node in graph.nodes if node.kind in KINDS and KINDS[node.kind].output]
-    behind = None
-    if KINDS[kind].inputs and after:
-        chosen = session.selected() if session.selected() in after else None
-        behind = st.selectbox(
-            "Connect it behind", [None, *after], index=(after.index(chosen) + 1) if chosen else 0,
-            format_func=lambda name: name or "nothing yet", key=f"palette.after.{kind}.{chosen}",
-        )  # fmt: skip
-    st.button("Add", on_click=_add, args=(kind, behind), type="primary", icon=":material/add:")
-
-
-def _add(kind: str, behind: str | None) -> None:
-    added = ""
-
-    def change(graph: Graph) -> Graph:
-        nonlocal added
-        added = graph.free_id(_stem(kind))
-        across = [place[0] for place in graph.layout.values()]
-        down = [place[1] for place in graph.layout.values()]
-        place = (min(across, default=0.0), max(down, default=-120.0) + 120.0)
-        if behind and behind in graph.layout:
-            place = (graph.layout[behind][0] + 60.0, graph.layout[behind][1] + 80.0)
-        graph = graph.add(Node(added, kind), place)
-        return graph.connect(behind, added, next(iter(KINDS[kind].inputs))) if behind and behind in graph else graph
-
-    session.edit(change)
-    session.select(added)
-
-
-def _stem(kind: str) -> str:
-    """`gpt_block` for GPTBlock: a name that a person would give."""
-    words = []
-    for index, letter in enumerate(kind):
-        starts = letter.isupper() and index and (kind[index - 1].islower() or kind[index + 1 : index + 2].islower())
-        words.append(("_" if starts else "") + letter.lower())
-    return "".join(words)
 
 
 @st.fragment
@@ -297,8 +259,10 @@ def _node_panel(planned: Plan, node: Node) -> None:
         st.caption(kind.help)
         if kind.role == "source":
             _source_kind(node)
+        if kind.role == "subgraph":
+            wiring_panel.card(planned.graph, node)
         forms.node_form(planned, node)
-        _ports(planned.graph, node)
+        wiring_panel.ports(planned.graph, node)
     left, right = st.columns(2)
     left.button("Delete", key="node.delete", on_click=_delete, args=(node.id,), width="stretch", icon=":material/delete:")
     right.button("Close", key="node.close", on_click=session.select, args=(None,), width="stretch")
@@ -318,44 +282,12 @@ def _change_source(node_id: str, field: str, key: str) -> None:
         session.edit(lambda graph: change_kind(graph, node_id, kind) if node_id in graph else graph)
 
 
-def _ports(graph: Graph, node: Node) -> None:
-    """A choice of what feeds each port: the same as drawing or removing an edge."""
-    for port in KINDS[node.kind].inputs:
-        feeding = [edge.source for edge in graph.into(node.id) if edge.port == port]
-        others = [other.id for other in graph.nodes if other.id != node.id and other.kind in KINDS and KINDS[other.kind].output]
-        field = f"port.{node.id}.{port}"
-        key = forms.synced_key(field, feeding[0] if len(feeding) == 1 else None)
-        label = "Input from" if port == "in" else f"{port} from"
-        st.selectbox(
-            label,
-            [None, *others],
-            key=key,
-            format_func=lambda name: name or "–",
-            on_change=_rewire,
-            args=(node.id, port, field, key),
-        )
-
-
-def _rewire(node_id: str, port: str, field: str, key: str) -> None:
-    if not forms.edited(field, key):
-        return
-    wanted = st.session_state[key]
-
-    def change(graph: Graph) -> Graph:
-        if node_id not in graph or (wanted and wanted not in graph):
-            return graph
-        for edge in graph.into(node_id):
-            if edge.port == port:
-                graph = graph.disconnect(edge)
-        return graph.connect(wanted, node_id, port) if wanted else graph
-
-    session.edit(change)
-
-
 def _edge_panel(graph: Graph, edge: tuple[str, str, str]) -> None:
     source, target, port = edge
     st.subheader(plain(f"{source} → {target}"), anchor=False)
     st.caption(plain(f"The output of {source} goes into the port {port} of {target}."))
+    if target in graph and graph.node(target).kind in KINDS:
+        wiring_panel.port_of_edge(graph, edge)
     left, right = st.columns(2)
     left.button("Delete", on_click=_disconnect, args=(edge,), width="stretch", icon=":material/delete:")
     right.button("Close", key="edge.close", on_click=session.select, args=(None,), width="stretch")
