@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from cortex.measured import RATES
 from cortex.metrics import Event, Tail, event_of
 
 KINDS = ("train", "validation")
@@ -90,10 +91,13 @@ def values(columns: Columns, kind: str, metric: str) -> Column:
     """(N,) values of a metric at every point of that kind; NaN where there is none.
 
     `perplexity` is exp(loss). `word_perplexity` and `bits_per_byte` share the loss of the whole validation text out among its
-    words or bytes, so training points have none: exp(loss × tokens / words) and loss × tokens / (ln 2 × bytes).
+    words or bytes, so training points have none: exp(loss × tokens / words) and loss × tokens / (ln 2 × bytes). `accuracy`,
+    `f1` and `exact` are of the main loss; `NAME.loss` and `NAME.accuracy` of a further one.
     """
     known, start = columns.of(kind), columns.start
     missing = np.full(columns.points(kind), np.nan)
+    if metric == "perplexity" and start.get("perplexity") is False:  # exp of this loss is none
+        return missing
     if metric == "perplexity":
         return as_perplexity(known.get("loss", missing))
     if metric in ("word_perplexity", "bits_per_byte"):
@@ -103,7 +107,19 @@ def values(columns: Columns, kind: str, metric: str) -> Column:
             return missing
         loss = known.get("loss", missing) * tokens / units
         return as_perplexity(loss) if metric == "word_perplexity" else loss / math.log(2)
-    return known.get(metric, missing)
+    if metric in known:
+        return known[metric]
+    name, _, key = metric.rpartition(".")
+    if key in RATES:
+        return known.get(f"metrics.{name or next(iter(losses_of(columns)), '')}.{key}", missing)
+    return known.get(f"losses.{name}", missing) if key == "loss" else missing
+
+
+def losses_of(columns: Columns) -> Mapping[str, Mapping[str, Any]]:
+    """The losses by name, the main one first, with `unit`, `target`, `metrics` and the `main` one of these; empty for a run
+    of a text's next tokens from before there were several."""
+    losses = columns.start.get("losses")
+    return {name: loss for name, loss in losses.items() if isinstance(loss, dict)} if isinstance(losses, dict) else {}
 
 
 def as_perplexity(loss: Column) -> Column:

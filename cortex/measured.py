@@ -8,6 +8,9 @@ METRICS: dict[str, tuple[str, str, bool]] = {
     "perplexity": ("Perplexity", "perplexity", True),
     "word_perplexity": ("Perplexity per word", "perplexity per word", True),
     "bits_per_byte": ("Bits per byte", "bits per byte", False),
+    "accuracy": ("Accuracy", "share that is right", False),
+    "f1": ("F1", "F1", False),
+    "exact": ("Rows right as a whole", "share of rows", False),
     "lr": ("Learning rate", "learning rate", False),
     "grad_norm": ("Gradient norm", "norm before clipping", True),
     "tokens_per_second": ("Throughput", "tokens per second", False),
@@ -17,5 +20,6 @@ AXES = {
     "flops": "FLOPs",
 }  # fmt: skip
 PERPLEXITIES = ("perplexity", "word_perplexity")
+RATES = ("accuracy", "f1", "exact")  # the more the better
 # These say nothing across runs that predict different tokens.
 PER_TOKEN = ("loss", "perplexity")

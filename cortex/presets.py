@@ -46,7 +46,7 @@ def preset(name: str, source: str = "Shakespeare", source_params: Mapping[str, A
 
 def tidy(graph: Graph) -> Graph:
     """The same graph laid out row by row, each node after what feeds it; every other row runs backwards, as one reads a
-    folded ribbon, so that no edge crosses the whole canvas."""
+    folded ribbon, so that no edge crosses the whole canvas, and no card lies on an edge of its own row."""
     depth: dict[str, int] = {}
     remaining = list(graph.nodes)
     while remaining:
@@ -54,17 +54,32 @@ def tidy(graph: Graph) -> Graph:
         for node in ready or remaining[:1]:  # a cycle has no first node: any will do
             depth[node.id] = 1 + max((depth[edge.source] for edge in graph.into(node.id) if edge.source in depth), default=-1)
         remaining = [node for node in remaining if node.id not in depth]
-    levels = list(depth.values())
-    lanes = max((levels.count(level) for level in levels), default=1)
-    taken: dict[int, int] = {}
+    lane = _lanes(graph, depth)
+    rows = [1] * (1 + max(depth.values(), default=0) // _PER_ROW)  # lanes of each row
+    for name, level in depth.items():
+        rows[level // _PER_ROW] = max(rows[level // _PER_ROW], lane[name] + 1)
     layout = {}
     for name, level in depth.items():
-        lane = taken[level] = taken.get(level, -1) + 1
         row, column = divmod(level, _PER_ROW)
         if row % 2:
             column = _PER_ROW - 1 - column
-        layout[name] = (float(column * _STEP), float((row * lanes + lane) * _ROW))
+        layout[name] = (float(column * _STEP), float((sum(rows[:row]) + lane[name]) * _ROW))
     return graph.move(layout)
+
+
+def _lanes(graph: Graph, depth: Mapping[str, int]) -> dict[str, int]:
+    """The lane of each node in its row: the first that is free, and that no edge from earlier in the row runs along."""
+    taken: dict[int, set[int]] = {}  # of each level
+    lane: dict[str, int] = {}
+    for name, level in sorted(depth.items(), key=lambda item: item[1]):
+        here = taken.setdefault(level, set())
+        lane[name] = next(number for number in itertools.count() if number not in here)
+        here.add(lane[name])
+        row_end = level - level % _PER_ROW + _PER_ROW
+        ends = [depth[edge.target] for edge in graph.out_of(name) if depth.get(edge.target, row_end) < row_end]
+        for passed in range(level + 1, max(ends, default=level)):
+            taken.setdefault(passed, set()).add(lane[name])
+    return lane
 
 
 # The model form: one value for the whole chain

@@ -12,7 +12,19 @@ from cortex.params import AUTO, FROM_INPUT, FROM_VOCABULARY, Param
 from cortex.shapes import Shape
 
 ROLES = ("source", "module", "merge", "subgraph", "loss")
-FAMILIES = ("source", "embedding", "attention", "linear", "norm", "activation", "sequence", "merge", "subgraph", "loss")
+# The groups that kinds are looked for in, each with its name; a card has the colour of its group.
+FAMILIES = {
+    "source": "Data",
+    "embedding": "Embedding and position",
+    "attention": "Attention and blocks",
+    "linear": "Linear",
+    "norm": "Norm",
+    "activation": "Activation and dropout",
+    "sequence": "Sequence features",
+    "merge": "Merge",
+    "subgraph": "Subgraph",
+    "loss": "Loss",
+}
 # The first of a rule's dimensions where it holds for any number of them: `… C` is (B, C) as well as (B, T, C).
 ANY = "…"
 LETTERS = ("B", "T", "S", "C", "V")
@@ -114,7 +126,7 @@ KINDS: dict[str, Kind] = {}
 
 def ordered(kinds: Mapping[str, Kind] = KINDS) -> list[Kind]:
     """The kinds as a person looks for them: sources first, losses last, those of a family together."""
-    return sorted(kinds.values(), key=lambda kind: (ROLES.index(kind.role), FAMILIES.index(kind.family)))
+    return sorted(kinds.values(), key=lambda kind: (ROLES.index(kind.role), [*FAMILIES].index(kind.family)))
 
 
 def register(

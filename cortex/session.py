@@ -211,6 +211,9 @@ class Session(Follower):
 
     def _measured(self, prepared: data.Prepared) -> None:
         """What the charts lay beside the run's perplexity; a long text is not counted while a training waits."""
+        if prepared.task != "Text":
+            self._words = Words(None, None, "it is no running text")
+            return
         try:
             quick_references(prepared)
             self._words = quick_words(prepared)

@@ -101,6 +101,15 @@ def ungroup(graph: Graph, card_id: str) -> Graph:
     return replace(laid, nodes=nodes, edges=edges, layout=layout)
 
 
+def set_part(graph: Graph, name: str, part: str, setting: str, value: Any) -> Graph:
+    """The graph with a setting of one node of a template changed, and so in all copies of it; unchanged without such a node."""
+    template = graph.templates.get(name)
+    if template is None:
+        return graph
+    nodes = tuple(replace(node, params={**node.params, setting: value}) if node.id == part else node for node in template.nodes)
+    return graph.with_templates({name: replace(template, nodes=nodes)})
+
+
 def needed(templates: Mapping[str, Template], name: str) -> dict[str, Template]:
     """A template with all that its own cards stand for. TemplateError when there is none of that name."""
     if name not in templates:

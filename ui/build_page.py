@@ -11,12 +11,12 @@ from cortex.edit import change_kind
 from cortex.graph import Edge, Graph, Node
 from cortex.presets import tidy
 from cortex.registry import KINDS, ordered
-from cortex.rework import stem
-from ui import canvas, forms, page, session, start
+from ui import canvas, forms, page, session, start, wiring_panel
 from ui.faults import faults, hints
 from ui.gallery import gallery
 from ui.history_bar import history_bar
 from ui.node_actions import alike, edge_actions, find_node, node_actions
+from ui.palette import grouping, palette
 from ui.plain import plain
 from ui.recipe_panel import recipe_panel
 from ui.saving import saving
@@ -52,15 +52,19 @@ def _editor(graph: Graph) -> None:
 
 
 def _bar(planned: Plan, prepared: Prepared | None) -> None:
-    name, back, add, tools, train = st.columns([1.7, 2.2, 1.9, 2.9, 2.2], vertical_alignment="bottom")
+    name, back, add, tools, train = st.columns([1.6, 2.0, 2.9, 2.6, 2.1], vertical_alignment="bottom")
     graph = planned.graph
     with name:
         key = forms.synced_key("build.name", graph.name)
         st.text_input("Name", key=key, max_chars=80, on_change=_rename, args=(key,))
     with back:
         history_bar(*st.columns(2))
-    with add, st.popover("Add a node", icon=":material/add:", width="stretch"):
-        _palette(graph)
+    with add:
+        one, several = st.columns([1.1, 1])
+        with one.popover("Add a node", width="stretch"):
+            palette(graph)
+        with several.popover("Group", width="stretch", help="Make one card of several nodes."):
+            grouping(graph)
     with tools:
         one, two, three = st.columns(3)
         one.button("Tidy", on_click=lambda: session.edit(tidy), width="stretch", help="Lay the nodes out in reading order.")
@@ -81,38 +85,6 @@ def _rename(key: str) -> None:
     name = st.session_state[key].strip()
     if name and forms.edited("build.name", key):
         session.edit(lambda graph: graph.rename(name))
-
-
-def _palette(graph: Graph) -> None:
-    kind = st.selectbox("Kind", [kind.name for kind in ordered()], key="palette.kind")
-    st.caption(KINDS[kind].help)
-    after = [node.id for node in graph.nodes if node.kind in KINDS and KINDS[node.kind].output]
-    behind = None
-    if KINDS[kind].inputs and after:
-        chosen = session.selected() if session.selected() in after else None
-        behind = st.selectbox(
-            "Connect it behind", [None, *after], index=(after.index(chosen) + 1) if chosen else 0,
-            format_func=lambda name: name or "nothing yet", key=f"palette.after.{kind}.{chosen}",
-        )  # fmt: skip
-    st.button("Add", on_click=_add, args=(kind, behind), type="primary", icon=":material/add:")
-
-
-def _add(kind: str, behind: str | None) -> None:
-    added = ""
-
-    def change(graph: Graph) -> Graph:
-        nonlocal added
-        added = graph.free_id(stem(kind))
-        across = [place[0] for place in graph.layout.values()]
-        down = [place[1] for place in graph.layout.values()]
-        place = (min(across, default=0.0), max(down, default=-120.0) + 120.0)
-        if behind and behind in graph.layout:
-            place = (graph.layout[behind][0] + 60.0, graph.layout[behind][1] + 80.0)
-        graph = graph.add(Node(added, kind), place)
-        return graph.connect(behind, added, next(iter(KINDS[kind].inputs))) if behind and behind in graph else graph
-
-    session.edit(change)
-    session.select(added)
 
 
 @st.fragment
@@ -172,8 +144,10 @@ def _node_panel(planned: Plan, node: Node) -> None:
         if kind.role == "source":
             _source_kind(node)
         alike(planned.graph, node)
+        if kind.role == "subgraph":
+            wiring_panel.card(planned.graph, node)
         forms.node_form(planned, node)
-        _ports(planned.graph, node)
+        wiring_panel.ports(planned.graph, node)
     st.button("Close", key="node.close", on_click=session.select, args=(None,), width="stretch")
 
 
@@ -191,44 +165,12 @@ def _change_source(node_id: str, field: str, key: str) -> None:
         session.edit(lambda graph: change_kind(graph, node_id, kind) if node_id in graph else graph)
 
 
-def _ports(graph: Graph, node: Node) -> None:
-    """A choice of what feeds each port: the same as drawing or removing an edge."""
-    for port in KINDS[node.kind].inputs:
-        feeding = [edge.source for edge in graph.into(node.id) if edge.port == port]
-        others = [other.id for other in graph.nodes if other.id != node.id and other.kind in KINDS and KINDS[other.kind].output]
-        field = f"port.{node.id}.{port}"
-        key = forms.synced_key(field, feeding[0] if len(feeding) == 1 else None)
-        label = "Input from" if port == "in" else f"{port} from"
-        st.selectbox(
-            label,
-            [None, *others],
-            key=key,
-            format_func=lambda name: name or "–",
-            on_change=_rewire,
-            args=(node.id, port, field, key),
-        )
-
-
-def _rewire(node_id: str, port: str, field: str, key: str) -> None:
-    if not forms.edited(field, key):
-        return
-    wanted = st.session_state[key]
-
-    def change(graph: Graph) -> Graph:
-        if node_id not in graph or (wanted and wanted not in graph):
-            return graph
-        for edge in graph.into(node_id):
-            if edge.port == port:
-                graph = graph.disconnect(edge)
-        return graph.connect(wanted, node_id, port) if wanted else graph
-
-    session.edit(change)
-
-
 def _edge_panel(graph: Graph, edge: tuple[str, str, str]) -> None:
     source, target, port = edge
     st.subheader(plain(f"{source} → {target}"), anchor=False)
     st.caption(plain(f"The output of {source} goes into the port {port} of {target}."))
+    if target in graph and graph.node(target).kind in KINDS:
+        wiring_panel.port_of_edge(graph, edge)
     edge_actions(graph, edge)
     left, right = st.columns(2)
     left.button("Delete", on_click=_disconnect, args=(edge,), width="stretch", icon=":material/delete:")

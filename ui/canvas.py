@@ -25,6 +25,7 @@ from streamlit_flow.state import StreamlitFlowState
 from cortex import units
 from cortex.builder import Plan, shape_text
 from cortex.graph import Edge, Graph, Node
+from cortex.ports import free_port, ports_of
 from cortex.registry import KINDS
 from ui.theme import FAMILY_COLOURS, Theme
 
@@ -86,14 +87,6 @@ def apply(graph: Graph, changes: Changes) -> Graph:
         if source in graph and target in graph:
             graph = graph.connect(source, target, free_port(graph, target))
     return graph.move(changes.moved)
-
-
-def free_port(graph: Graph, target: str) -> str:
-    """The first input port of a node that nothing is connected to, else its first."""
-    kind = KINDS.get(graph.node(target).kind)
-    ports = list(kind.inputs) if kind and kind.inputs else ["in"]
-    taken = {edge.port for edge in graph.into(target)}
-    return next((port for port in ports if port not in taken), ports[0])
 
 
 def read(value: StreamlitFlowState, memory: dict[str, Any]) -> Changes:
@@ -207,10 +200,11 @@ def _flow_node(
     before = [edge.source for edge in planned.graph.into(node.id)]
     after = [edge.target for edge in planned.graph.out_of(node.id)]
     # A dot that nothing is connected to yet keeps clear of the other one, or no edge could be drawn from it.
-    enters = _side(places, node.id, before) or _OPPOSITE[_side(places, node.id, after) or "right"]
-    leaves = _side(places, node.id, after) or _OPPOSITE[enters]
-    if leaves == enters:
-        leaves = _OPPOSITE[enters]
+    sides = [side for name in before if (side := _side(places, node.id, [name]))]
+    leaves = _side(places, node.id, after) or _OPPOSITE[sides[0] if sides else "left"]
+    enters = next((side for side in sides if side != leaves), None)
+    if enters is None:
+        enters = ("top" if leaves in ("left", "right") else "left") if sides else _OPPOSITE[leaves]
     return StreamlitFlowNode(
         node.id,
         places[node.id],
@@ -238,8 +232,6 @@ def _side(places: Mapping[str, tuple[float, float]], here: str, others: list[str
 
 
 def _flow_edge(planned: Plan, edge: Edge, theme: Theme) -> StreamlitFlowEdge:
-    kind = KINDS.get(planned.graph.node(edge.target).kind)
-    several = kind is not None and len(kind.inputs) > 1
     return StreamlitFlowEdge(
         _edge_id(edge),
         edge.source,
@@ -249,11 +241,20 @@ def _flow_edge(planned: Plan, edge: Edge, theme: Theme) -> StreamlitFlowEdge:
         marker_end={"type": "arrowclosed", "color": theme.muted},
         deletable=True,
         focusable=True,
-        label=edge.port if several else "",
-        label_style={},
-        label_bg_style={},
+        label=_label(planned.graph, edge),
+        label_show_bg=True,
+        label_style={"fill": theme.text, "fontSize": "11px"},
+        label_bg_style={"fill": theme.background},
         style={"stroke": theme.muted, "strokeWidth": 1.5},
     )
+
+
+def _label(graph: Graph, edge: Edge) -> str:
+    """The port of an edge where its target has several; two edges between the same cards lie on each other and share it."""
+    if len(ports_of(graph, graph.node(edge.target))) < 2:
+        return ""
+    together = [other.port for other in graph.into(edge.target) if other.source == edge.source]
+    return ", ".join(together) if together[0] == edge.port else ""
 
 
 def _edge_id(edge: Edge) -> str:
@@ -269,7 +270,7 @@ def card(planned: Plan, node: Node, theme: Theme) -> str:
     note = _safe(node.note).replace('"', "&quot;")
     cut = "overflow:hidden;text-overflow:ellipsis;white-space:nowrap"
     rows = [
-        f'<div style="margin:0;font-weight:600;{cut}" title="{note}">{_safe(node.kind)}{" ✎" if node.note else ""}</div>',
+        f'<div style="margin:0;font-weight:600;{cut}" title="{note}">{_safe(_title(node))}{" ✎" if node.note else ""}</div>',
         f'<div style="margin:0;display:flex;justify-content:space-between;gap:8px;color:{theme.muted}">'
         f'<span style="margin:0;white-space:nowrap;font-variant-numeric:tabular-nums">{_safe(shape)}</span>'
         f'<span style="margin:0;{cut}">{_safe(node.id)}</span></div>',
@@ -285,6 +286,15 @@ def card(planned: Plan, node: Node, theme: Theme) -> str:
     else:
         rows.append(_parameters(planned, node, theme))
     return (_sheet(theme) if node is planned.graph.nodes[0] else "") + "".join(rows)
+
+
+def _title(node: Node) -> str:
+    """The kind; of a subgraph what it stands for and how often."""
+    kind = KINDS.get(node.kind)
+    if kind is None or kind.role != "subgraph":
+        return node.kind
+    name, repeat = node.params.get("template", ""), node.params.get("repeat", 1)
+    return f"{repeat} × {name}" if name and repeat != 1 else name or node.kind
 
 
 def _parameters(planned: Plan, node: Node, theme: Theme) -> str:

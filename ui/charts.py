@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from cortex.curves import Columns, along, as_perplexity, columns_of, values
+from cortex.curves import Columns, along, as_perplexity, columns_of, losses_of, values
 from cortex.lines import MOST_POINTS, Band, Points, smoothed, thinned
-from cortex.measured import AXES, METRICS, PER_TOKEN, PERPLEXITIES
+from cortex.measured import AXES, METRICS, PER_TOKEN, PERPLEXITIES, RATES
 from ui.strokes import (
     Chart,
     colour_of,
@@ -60,6 +60,11 @@ class Curve:
     ) -> None:
         self.run, self.name, self.colour, self.flops = run, name, colour, flops
         self.columns = columns if isinstance(columns, Columns) else columns_of([dict(event) for event in columns])
+        start = self.columns.start
+        self.losses = losses_of(self.columns)
+        self.main = next(iter(self.losses), "")
+        self.has_perplexity = start.get("perplexity", True) is not False
+        self.cut_rows, self.unseen_labels = start.get("cut_rows"), start.get("unseen_labels")
 
     @property
     def empty(self) -> bool:
@@ -89,6 +94,32 @@ class Curve:
             x, y = x[there], y[there]
         kept = thinned(x, y, log_x=log_x)
         return x[kept], y[kept]
+
+    def unit(self, name: str = "") -> str:
+        """The unit of a loss, of the main one where none is named."""
+        return self.losses.get(name or self.main, {}).get("unit", "nats per token")
+
+    def panels(self) -> list[str]:
+        """The charts that tell of this run: its main loss and what is measured of it, then the same of each further loss."""
+        found = ["loss", *(["perplexity"] if self.has_perplexity else [])]
+        told = any(name.startswith("metrics.") for name in self.columns.validation)
+        if len(self.losses) > 1 or (self.losses and told):
+            found += self.losses[self.main].get("metrics", {})
+            for name, loss in list(self.losses.items())[1:]:
+                found += [f"{name}.loss", f"{name}.{loss.get('main')}"]
+        return found
+
+    def titled(self, metric: str) -> tuple[str, str, bool]:
+        """Title, axis and whether it is logarithmic of a chart of this run alone."""
+        name, _, key = metric.rpartition(".")
+        if key not in METRICS or (name and name not in self.losses):
+            return look_of(metric)
+        title, axis, logarithmic = METRICS[key]
+        if key == "f1":
+            title = self.losses.get(name or self.main, {}).get("metrics", {}).get("f1", title)
+            title = title[:1].upper() + title[1:]
+        title = f"{title}, {name}" if name else f"{title}, {self.main}" if len(self.losses) > 1 else title
+        return safe(title), self.unit(name) if key == "loss" else axis, logarithmic
 
 
 @dataclass(frozen=True)
@@ -157,7 +188,10 @@ def drawn(
         note: a warning under the title, which a saved picture has too.
         revision: while it stays the same, so does what the reader has zoomed and hidden; the runs' when None.
     """
-    title, unit, suits = look_of(metric)
+    title, unit, suits = curves[0].titled(metric) if len(curves) == 1 and not groups else look_of(metric)
+    if metric == "loss" and len(curves) > 1:
+        units = {curve.unit() for curve in curves}
+        unit = units.pop() if len(units) == 1 else "each in its own unit"
     log_y, log_x = suits if log_y is None else log_y, log_x and axis != "time"
     several = len(curves) + len(groups) > 1
     drawing = _Drawing(Chart(), metric, axis, log_x, log_y, smoothing, theme, len(curves) + len(groups), several)
@@ -206,13 +240,15 @@ def _draw_curve(drawing: _Drawing, curve: Curve) -> None:
 
 
 def _mark_best(drawing: _Drawing, curve: Curve, x: np.ndarray, y: np.ndarray) -> None:
-    best, labelled = int(np.argmin(y)), drawing.runs <= _LABELLED
+    rate = drawing.metric.rpartition(".")[2] in RATES
+    best, labelled = int(np.argmax(y) if rate else np.argmin(y)), drawing.runs <= _LABELLED
     text = f"{y[best]:,.1f}" if drawing.metric in PERPLEXITIES else f"{y[best]:.3f}"
     drawing.chart.add(
         x=places(x[best : best + 1], drawing.axis), y=[float(y[best])], mode="markers+text" if labelled else "markers",
         showlegend=False, hoverinfo="skip", legendgroup=curve.run, uid=uid_of(curve.run, "best"),
         marker=dict(color=colour_of(curve.colour), size=11, symbol="circle-open", line=dict(width=2)),
-        text=[text] if labelled else None, textposition="top center", textfont=dict(color=drawing.theme.text, size=12),
+        text=[text] if labelled else None, textposition="bottom center" if rate else "top center",
+        textfont=dict(color=drawing.theme.text, size=12),
         cliponaxis=False,
     )  # fmt: skip
 

@@ -59,6 +59,8 @@ def node_form(planned: Plan, node: Node) -> None:
     if values.get("tokenizer") == "file":
         uploads.tokenizer_form(values, f"upload.{node.id}", lambda changes: _set_params(node.id, changes))
     for name, param in kind.params.items():
+        if kind.role == "subgraph" and name == "template":
+            continue  # the panel of the card has it
         if (kind.role == "source" and name in PLACE_PARAMS) or not (param.applies(values) or values[name] != param.default):
             continue
         field(

@@ -10,13 +10,14 @@ from typing import Any
 
 import streamlit as st
 
+from cortex import units
 from cortex.comparable import names
 from cortex.curves import Columns, CurveReader
 from cortex.metrics import Progress
 from cortex.runs import Run, RunError, summary
 from ui.charts import Curve
 
-__all__ = ["columns", "curve", "curves", "flops_of", "levels", "names", "read_summary"]
+__all__ = ["best_of", "columns", "curve", "curves", "flops_of", "levels", "names", "read_summary"]
 
 
 def columns(run: Run) -> Columns:
@@ -32,6 +33,13 @@ def read_summary(run: Run) -> dict[str, Any]:
     with lock:
         found = progress.read()
     return summary(run, found)
+
+
+def best_of(row: dict[str, Any]) -> tuple[str, str]:
+    """What says most of a run's best validation, and its value: its perplexity, else its main metric."""
+    if row["has_perplexity"] is not False:
+        return "perplexity", units.perplexity(row["best_perplexity"])
+    return row["metric"] if row["metric"][1:2].isdigit() else row["metric"].lower(), units.share(row["best_metric"])
 
 
 def colours(root: Path) -> dict[str, int]:

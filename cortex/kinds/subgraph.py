@@ -25,4 +25,4 @@ class Subgraph:
     """A group of nodes as one card, any number of times one behind the other, each with weights of its own."""
 
     def __init__(self, template: str, repeat: int) -> None:
-        raise AssertionError("a subgraph is laid out into its nodes before anything is built")
+        self.template, self.repeat = template, repeat  # it is laid out into its nodes before anything is built
