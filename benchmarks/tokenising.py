@@ -29,6 +29,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from cortex.data import prepare, source_of
 from cortex.encode import encoded
 from cortex.graph import Node
+from cortex.machine import keep_pages
 from cortex.tokenizer import EOS, UNK
 
 ROOT = Path(__file__).parents[1]
@@ -41,6 +42,8 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from cortex.data import prepare
 from cortex.graph import Node
+from cortex.machine import keep_pages
+keep_pages()
 node, store = Node("data", "CustomData", json.loads(sys.argv[2])), Path(sys.argv[3])
 start = time.perf_counter()
 found = prepare(node, store)
@@ -107,6 +110,7 @@ def compare(path: Path, rounds: int) -> None:
 
         def ours(kind: str) -> int:
             # Learned from the training split, so a few words of the tail may be unknown to both sides.
+            tokenizers[kind]._words.forget()  # what it remembers of the round before
             source = source_of(nodes[kind])
             blocks = (block for split in ("train", "validation") for block in source.blocks(split))
             return sum(len(ids) for _, ids in encoded(blocks, tokenizers[kind]))
@@ -173,6 +177,7 @@ def main() -> None:
     parser.add_argument("--megabytes", type=int, default=500, help="length of the long text; 0 leaves it out")
     parser.add_argument("--long", default="word,character,bpe", help="tokenizers of the long text")
     arguments = parser.parse_args()
+    keep_pages()  # as the command line does before it prepares a text
     with tempfile.TemporaryDirectory() as folder:
         path = arguments.path / "ptb.train.txt" if arguments.path else Path(folder) / "made.txt"
         if not arguments.path:

@@ -11,6 +11,7 @@ import cortex.layers
 import cortex.losses
 import cortex.sources
 import cortex.sources_hub  # noqa: F401  the four fill the registry
+from cortex.bypass import passed_by
 from cortex.checks import Issue, Wiring, wiring_issues
 from cortex.config import TrainConfig
 from cortex.expand import Expanded, expand, to_cards
@@ -20,6 +21,7 @@ from cortex.params import complete, params_of, problems
 from cortex.registry import KINDS
 from cortex.resolve import Call, Resolver
 from cortex.shapes import Dim, Shape, shape_text
+from cortex.sound import leaks, tie
 from cortex.targets import LABELS, Targets
 
 __all__ = ["TRAINING", "Call", "Dim", "Model", "Plan", "PlanError", "Shape", "build", "plan", "shape_text", "train_config"]
@@ -69,16 +71,23 @@ def plan(graph: Graph, vocabulary: int | None = None, labels: int | None = None)
         vocabulary: number of tokens, V; None while the data is not prepared, which is no fault.
         labels: number of classes or tags of the data; None where it has none, or while it is not prepared.
     """
+    shown, (graph, faults) = graph, passed_by(graph)
     drawn, expanded = wiring_issues(graph), expand(graph)
-    wiring = wiring_issues(expanded.graph) if expanded.places else drawn
-    resolver = Resolver(expanded.graph, wiring, Targets(expanded.graph, vocabulary, labels or None))
+    drawn.issues += [Issue(node, "bypass", message, hint) for node, (message, hint) in faults.items()]
+    laid_out, faults = passed_by(expanded.graph)
+    wiring = wiring_issues(laid_out) if expanded.places else drawn
+    wiring.issues += [Issue(node, "bypass", message, hint) for node, (message, hint) in faults.items() if expanded.places]
+    targets = Targets(laid_out, vocabulary, labels or None)
+    resolver = Resolver(laid_out, wiring, targets)
     for node in wiring.order:
         resolver.visit(node)
-    resolver.tie()
-    resolver.leaks()
+    tie(resolver)
+    leaks(resolver)
+    for fault in targets.hiding_faults():
+        resolver.fault(*fault)
     issues = [*drawn.issues, *expanded.issues, *_found(drawn, wiring, resolver, expanded), *_training_issues(graph)]
     issues.sort(key=lambda issue: issue.follows is not None)
-    calls = () if issues else tuple(_lower(expanded.graph, resolver.calls))
+    calls = () if issues else tuple(_lower(laid_out, resolver.calls))
     shapes, parameters = dict(resolver.shapes), dict(resolver.parameters)
     for card, output in expanded.outputs.items():
         if output in shapes:
@@ -87,7 +96,7 @@ def plan(graph: Graph, vocabulary: int | None = None, labels: int | None = None)
         if name in parameters:
             number, before = parameters.pop(name), parameters.get(place.card, 0)
             parameters[place.card] = None if None in (number, before) else number + before
-    return Plan(graph, calls, tuple(issues), shapes, parameters, vocabulary, labels or None)
+    return Plan(shown, calls, tuple(issues), shapes, parameters, vocabulary, labels or None)
 
 
 def _found(drawn: Wiring, wiring: Wiring, resolver: Resolver, expanded: Expanded) -> Iterator[Issue]:

@@ -2,44 +2,83 @@
 
 from __future__ import annotations
 
+import itertools
 import re
+from collections.abc import Callable
 
 import numpy as np
 
 LINE_END = "\n"
-
-# What str.split takes for white space outside ASCII; a test compares the two over all of Unicode.
-_WIDE_SPACE = re.compile("[\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]")
 CODE_POINTS = 0x110000
 
+# What str.split takes for white space besides what pieces are cut at below; a test compares the two over all of Unicode.
+_OTHER_SPACE = re.compile("[\x1c-\x1f\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]")
+_SLICE = 2**18  # bytes: what is made of a slice stays in the cache, and in memory that the allocator does not give back
+_MOST_KNOWN = 2**18
 
-def word_codes(text: str) -> tuple[list[str], np.ndarray]:
-    """The words of a text at white space, each line's end being a word of its own, and their numbers (N,).
 
-    A word may stand more than once in the list, since what follows it differs; an empty one stands for white space that
-    follows other white space. The words are those of `str.split`.
+class WordNumbers:
+    """Turns texts into the numbers of their words.
+
+    Args:
+        number_of: the number of a word, or of LINE_END, from 0 on; asked once for a word, or again after very many others.
     """
+
+    def __init__(self, number_of: Callable[[str], int]) -> None:
+        self._number_of = number_of
+        self._known: dict[bytes, int] = {}
+
+    def __call__(self, text: str) -> np.ndarray:
+        """Of each word at white space, as `str.split` finds them, and of each line's end: the number, (N,) of int32."""
+        pieces, codes = _pieces(text.encode())
+        numbers = np.fromiter(map(self._known.get, pieces, itertools.repeat(-1)), np.int32, len(pieces))
+        unknown = np.flatnonzero(numbers < 0)
+        if len(unknown):
+            new = [pieces[place] for place in unknown]
+            joined = b" ".join(new).decode()
+            if _OTHER_SPACE.search(joined):
+                return self(_OTHER_SPACE.sub(" ", text))
+            words = joined.split()
+            for place in [place for place, piece in enumerate(new) if piece[0] == 10]:
+                words.insert(place, LINE_END)
+            found = list(map(self._number_of, words))
+            numbers[unknown] = found
+            if len(self._known) > _MOST_KNOWN:
+                self._known.clear()
+            self._known.update(zip(new, found, strict=True))
+        return numbers[codes]
+
+    def forget(self) -> None:
+        """Forget the words seen so far; only a measurement needs that."""
+        self._known.clear()
+
+
+def _pieces(raw: bytes) -> tuple[list[bytes], np.ndarray]:
+    """The different pieces of a text, and which of them it consists of, (N,): a word or a line's end, and what white space of
+    ASCII follows. White space before the first word is left out."""
     import pyarrow
 
-    if not text.isascii():
-        text = _WIDE_SPACE.sub(" ", text)
-    if not text.endswith(LINE_END):
-        text += " "
-    text = text.replace("\n ", LINE_END)  # a corpus that begins every line with a space has a word less a line by this
-    if text.count(" \n") != text.count(LINE_END):
-        text = text.replace(LINE_END, " \n")
-    raw = text.encode()
     octets = np.frombuffer(raw, np.uint8)
-    space = (octets - np.uint8(9)) < 5  # \t \n \v \f \r; what is below 9 wraps around
-    space |= (octets - np.uint8(28)) < 5  # \x1c to \x1f, and the space
-    ends = np.flatnonzero(space)
-    # Every word with the one byte that ends it: then words lie end to end, as pyarrow wants them, and nothing is copied.
-    starts = np.zeros(len(ends) + 1, np.int32)
-    np.add(ends, 1, out=starts[1:], casting="unsafe")
-    buffers = [None, pyarrow.py_buffer(starts), pyarrow.py_buffer(raw)]
-    found = pyarrow.Array.from_buffers(pyarrow.binary(), len(ends), buffers).dictionary_encode()
-    words = [LINE_END if word == b"\n" else word[:-1].decode() for word in found.dictionary.to_pylist()]
-    return words, found.indices.to_numpy()
+    starts = [_starts(octets, low) for low in range(0, len(octets), _SLICE)]
+    marks = np.concatenate([*starts, np.array([len(octets)], np.int32)])
+    # Pieces lie end to end, as pyarrow wants them, and nothing is copied.
+    buffers = [None, pyarrow.py_buffer(marks), pyarrow.py_buffer(raw)]
+    found = pyarrow.Array.from_buffers(pyarrow.binary(), len(marks) - 1, buffers).dictionary_encode()
+    return found.dictionary.to_pylist(), found.indices.to_numpy()
+
+
+def _starts(octets: np.ndarray, low: int) -> np.ndarray:
+    """Where pieces start in a slice of a text, (N,) of int32: at line feeds, and at what follows white space and is none."""
+    here = octets[max(0, low - 1) : low + _SLICE]
+    if low == 0:
+        here = np.concatenate([np.array([32], np.uint8), here])
+    space = (here - np.uint8(9)) < 5  # \t \n \v \f \r; what is below 9 wraps around
+    space |= here == 32
+    starts = space[:-1] > space[1:]
+    starts |= here[1:] == 10
+    found = np.flatnonzero(starts)
+    found += low
+    return found.astype(np.int32)
 
 
 def code_points(text: str) -> np.ndarray:

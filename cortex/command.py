@@ -10,13 +10,17 @@ from cortex import __version__
 from cortex.graph import GraphError
 from cortex.report import silence
 from cortex.runs import RunError
-from cortex.verbs import data, look, training
+from cortex.verbs import data, look, runs, training
 from cortex.verbs.common import INTERRUPTED, OK, USER_ERROR, UserError
+from cortex.verbs.compare import compare
 from cortex.verbs.export import export
 from cortex.verbs.imports import import_document
 from cortex.verbs.lr_range import lr_range
 from cortex.verbs.measure import measure
+from cortex.verbs.metrics import metrics
 from cortex.verbs.probe import probe
+from cortex.verbs.report import AXES as REPORT_AXES
+from cortex.verbs.report import report
 from cortex.verbs.sweep import add_options, sweep, sweeps
 
 
@@ -153,12 +157,49 @@ def _parser() -> _Parser:
     ):
         added = verb(name, run, help, json_lines=False, takes_runs=True)
         added.add_argument("run", metavar="RUN", help="a run's name or directory")
-    verb("runs", look.runs, "List the runs.", takes_runs=True)
+    added = verb("runs", runs.runs, "List the runs.", takes_runs=True)
+    asks = "words, state:finished, tag:x, lr<1e-3, best_perplexity<=120; together, with or, not and brackets"
+    added.add_argument("--filter", metavar="EXPR", help=asks)
+    added.add_argument(
+        "--sort", metavar="KEY", help="a column, the best, newest or largest first: best_perplexity, training.lr"
+    )
+    added.add_argument("--reverse", action="store_true", help="the other way round")
+    added.add_argument("--columns", metavar="KEYS", help="columns with commas between: name,state,best_loss,lr")
+    added.add_argument("--archived", action="store_true", help="list archived runs too")
+    added = verb("label", runs.label, "Name, note, tag, star or archive a run.", takes_runs=True)
+    added.add_argument("run", metavar="RUN", help="a run's name or directory")
+    added.add_argument("--name", help="a new name; an empty one gives it back the name that it was started with")
+    added.add_argument("--note", help="a line about it; an empty one takes it away")
+    for name, help in (("tag", "a tag to add"), ("untag", "a tag to take away")):
+        added.add_argument(f"--{name}", action="append", default=[], metavar="TAG", help=f"{help}; may be repeated")
+    for name in ("star", "unstar", "archive", "unarchive"):
+        added.add_argument(f"--{name}", action="store_true")
+    added = verb("delete", runs.delete, "Take runs off the disk, after asking.", json_lines=False, takes_runs=True)
+    added.add_argument("run", metavar="RUN", nargs="+", help="a run's name or directory")
+    added.add_argument("--yes", action="store_true", help="do not ask")
+    added = verb("compare", compare, "What differs between runs: settings, graphs, results.", takes_runs=True)
+    added.add_argument("run", nargs="+", metavar="RUN", help="the first run is what the others are measured against")
+    added.add_argument("--all", action="store_true", help="every setting, not only those that differ")
+    added = verb("report", report, "One HTML file about runs: charts, comparison, graphs, samples.", takes_runs=True)
+    added.add_argument("run", nargs="+", metavar="RUN", help="a run's name or directory")
+    added.add_argument("-o", "--output", required=True, metavar="FILE.html", help="where to write it")
+    added.add_argument("--axis", choices=REPORT_AXES, default="step", help="what the charts are drawn over (default: step)")
+    added = verb("metrics", metrics, "The points of runs as a table, or for TensorBoard or Trackio.", takes_runs=True)
+    added.add_argument("run", nargs="+", metavar="RUN", help="a run's name or directory")
+    added.add_argument("-o", "--output", metavar="FILE", help="FILE.csv or FILE.parquet (default: CSV on standard output)")
+    added.add_argument("--tensorboard", metavar="DIR", help="event files, a folder a run; needs the package tensorboard")
+    added.add_argument("--trackio", metavar="PROJECT", help="into this project of Trackio; needs the package trackio")
     added = verb("evaluate", look.evaluate, "Loss and perplexity of a run's weights over a whole split.", takes_runs=True)
     added.add_argument("run", metavar="RUN", help="a run's name or directory")
     added.add_argument("--split", choices=("validation", "test"), default="validation")
     added.add_argument("--checkpoint", default="best", metavar="NAME", help="best, last, or step-N where one was kept")
-    added = verb("generate", look.generate, "Text that follows a prompt.", takes_runs=True)
+    added = verb(
+        "predict", look.predict, "The class of a text, the tags of its words, or what fills its gaps.", takes_runs=True
+    )
+    added.add_argument("run", metavar="RUN", help="a run's name or directory")
+    added.add_argument("--text", required=True, metavar="TEXT", help="a text; for a run of hidden tokens with <mask> in it")
+    added.add_argument("--checkpoint", default="best", metavar="NAME", help="best, last, or step-N where one was kept")
+    added = verb("generate", look.generate, "Text that follows a prompt, or belongs to a text of Pairs.", takes_runs=True)
     added.add_argument("run", metavar="RUN", help="a run's name or directory")
     added.add_argument("--prompt", required=True, metavar="TEXT")
     added.add_argument("--max-tokens", type=_positive, default=100, metavar="N")

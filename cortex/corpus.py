@@ -69,12 +69,16 @@ def in_blocks(texts: Iterable[str], size: int = BLOCK) -> Iterator[str]:
         whole, start = "".join(held), 0
         while len(whole) - start >= size:
             end = _block_end(whole, start, start + size)
-            yield whole[start:end].replace("\r\n", "\n")
+            yield _line_feeds(whole[start:end])
             start = end
         held = [whole[start:]]
         length = len(held[0])
     if length:
-        yield "".join(held).replace("\r\n", "\n")
+        yield _line_feeds("".join(held))
+
+
+def _line_feeds(text: str) -> str:
+    return text.replace("\r\n", "\n") if "\r" in text else text  # one letter is found ten times as fast as two
 
 
 def _block_end(text: str, start: int, stop: int) -> int:

@@ -1,18 +1,21 @@
 """From a source node to token arrays on disk, made once, found again by a fingerprint of all that decides them.
 
 A store is a folder of `train.bin`, `validation.bin`, `test.bin` (flat arrays, each beginning with one `<eos>`, so that
-every token of the split is predicted exactly once), `tokenizer.json` and `meta.json`. It is written under a temporary
-name and renamed, so it exists whole or not at all; a lock makes a second process wait for the first.
+every token of the split is predicted exactly once), `tokenizer.json`, `meta.json`, and what a run's perplexity is laid
+beside: `references.json`, `words.json`. It is written under a temporary name and renamed, so it exists whole or not at all; a
+lock makes a second process wait for the first.
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,17 +24,24 @@ import cortex.sources_hub  # noqa: F401  the two fill the registry
 from cortex.corpus import SPLITS, CorpusError
 from cortex.encode import Progress, TextSource, encoded, id_type, learn_tokenizer
 from cortex.encode_rows import label_names
+from cortex.files import named
 from cortex.graph import Graph, Node
 from cortex.hub import Pin, commit_of
 from cortex.params import complete
 from cortex.places import to_json, write_atomically
+from cortex.references import references
 from cortex.registry import KINDS
 from cortex.row_store import write_rows
 from cortex.source_params import BATCH_PARAMS, PLACE_PARAMS
-from cortex.store import Prepared, find, locked, sweep
+from cortex.store import Prepared, find, full_disk_told, locked, sweep
 from cortex.tokenizer import TRAINED, Tokenizer
+from cortex.words import words
 
 FORMAT_VERSION = 2
+
+# The data of the examples, which comes with the application.
+EXAMPLES = "examples/data/"
+_PROJECT = Path(__file__).parents[1]
 
 
 def source_node(graph: Graph) -> Node | None:
@@ -43,7 +53,22 @@ def source_node(graph: Graph) -> Node | None:
 def source_of(node: Node) -> TextSource:
     """The source object of a node whose parameters are sound."""
     kind = KINDS[node.kind]
-    return kind.cls(**complete(kind.params, node.params))
+    values = complete(kind.params, node.params)
+    return kind.cls(**{name: _beside_us(value) if name in PLACE_PARAMS else value for name, value in values.items()})
+
+
+def _beside_us(setting: str) -> str:
+    """The paths of a setting; one of ours, as the examples have it, is found wherever the application is started."""
+    return "\n".join(_ours(path) for path in named(setting)) if isinstance(setting, str) and EXAMPLES in setting else setting
+
+
+def _ours(path: str) -> str:
+    return str(_PROJECT / path) if path.startswith(EXAMPLES) and not os.path.exists(path) else path
+
+
+def placed(path: str) -> str:
+    """Where the files of a setting lie, from wherever they are named."""
+    return "\n".join(map(os.path.abspath, named(_beside_us(path))))
 
 
 def fingerprint(node: Node, store: Path | None = None) -> str:
@@ -125,13 +150,14 @@ def is_remote(node: Node) -> bool:
     return source.remote or source.tokenizer == "hub"
 
 
-def outside(node: Node, folders: list[Path]) -> str | None:
+def outside(node: Node, folders: Sequence[Path]) -> str | None:
     """The fault of a source that would read a file that lies in none of these folders; None when it may be read."""
     kind = KINDS[node.kind]
     values = complete(kind.params, node.params)
     if any(not isinstance(values.get(name, ""), str) for name in PLACE_PARAMS):
         return None  # which is a fault of its own
     source = source_of(node)
+    folders = [*folders, _PROJECT / EXAMPLES]
     fault = _first_outside(source.named_paths(), folders)
     if fault:  # before anything is looked at that may not be
         return fault
@@ -141,14 +167,17 @@ def outside(node: Node, folders: list[Path]) -> str | None:
         return None  # which is a fault of its own
 
 
-def _first_outside(paths: list[str], folders: list[Path]) -> str | None:
+def _first_outside(paths: list[str], folders: Sequence[Path]) -> str | None:
     for path in paths:
         try:
             real = Path(path).resolve()
         except (OSError, ValueError):
             return f"path={path!r} is not a file name"
         if not any(real.is_relative_to(folder.resolve()) for folder in folders):
-            return f"path={path!r} is outside the folders that this app may read; upload the file instead"
+            return (
+                f"path={path!r} is outside the folders that this app may read; upload the file, or start the app with a folder "
+                "above it in CORTEXNODUS_DATA"
+            )
     return None
 
 
@@ -166,12 +195,18 @@ def prepare(node: Node, store: Path, progress: Progress = lambda what, share: No
     found = lookup(node, store)
     if found:
         return found
+    with full_disk_told(store):
+        return _prepare(node, store, progress)
+
+
+def _prepare(node: Node, store: Path, progress: Progress) -> Prepared:
     source = source_of(node)
     store.mkdir(parents=True, exist_ok=True)
     for pin in source.pins():
         source.pin(pin, _pin(pin, store, progress))
     name = _fingerprint(node, source)
-    with locked(store / f"{name}.lock", lambda: progress("waiting for another process that prepares the same text", None)):
+    lock = store / f"{name}.lock"
+    with locked(lock, lambda: progress("waiting for another process that prepares the same text", None)):
         found = find(name, store)
         if found:
             return found
@@ -183,6 +218,7 @@ def prepare(node: Node, store: Path, progress: Progress = lambda what, share: No
             os.replace(folder, store / name)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
+            lock.unlink(missing_ok=True)
             raise
     sweep(store)
     return find(name, store)
@@ -206,7 +242,8 @@ def _write(node: Node, source: TextSource, name: str, folder: Path, progress: Pr
     try:
         tokenizer.save(folder / "tokenizer.json")
     except Exception as error:  # the library raises plain Exception for a full disk
-        raise OSError(f"{folder / 'tokenizer.json'} cannot be written: {error}") from None
+        number = re.search(r"os error (\d+)", str(error))
+        raise OSError(int(number[1]) if number else errno.EIO, str(error), str(folder / "tokenizer.json")) from None
     names, unseen = label_names(source)
     splits = {}
     for split in SPLITS:
@@ -237,6 +274,9 @@ def _write(node: Node, source: TextSource, name: str, folder: Path, progress: Pr
         "splits": splits,
     }
     (folder / "meta.json").write_text(json.dumps(meta, indent=1) + "\n")
+    made = Prepared(folder, meta)
+    references(made, lambda share: progress("counting pairs of tokens", share))
+    words(made)
 
 
 def _heard(source: TextSource, split: str, on_block: Callable[[float | None], None]) -> Iterator[str]:
@@ -291,6 +331,20 @@ def read_through(node: Node) -> None:
     elif not source.remote:
         counts = {split: sum(block.count("\n") + (block[-1:] != "\n") for block in source.blocks(split)) for split in SPLITS}
         _check_lengths(node, {split: {"tokens": count} for split, count in counts.items()})
+
+
+def validation_share(prepared: Prepared, seq_len: int, batch_size: int) -> tuple[int, int]:
+    """How much a validation reads, and a training step of so many sequences: in tokens, or in rows of a task."""
+    if prepared.task == "Text":
+        return prepared.count("validation"), batch_size * seq_len
+    return prepared.row_count("validation"), batch_size
+
+
+def cut_rows(prepared: Prepared, seq_len: int) -> dict[str, int]:
+    """How many rows of each split are longer than `seq_len` tokens and are cut; none of running text."""
+    if prepared.task == "Text":
+        return {}
+    return {split: found for split in SPLITS if (found := prepared.rows(split).longer_than(seq_len))}
 
 
 def too_short(node: Node, prepared: Prepared) -> str | None:

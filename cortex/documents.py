@@ -8,8 +8,10 @@ import secrets
 from collections.abc import Callable
 from pathlib import Path
 
+from cortex import history
 from cortex.graph import Graph, from_json, to_json
 from cortex.places import write_atomically
+from cortex.steps import step_name
 
 
 class DocumentError(ValueError):
@@ -45,8 +47,36 @@ def update(folder: Path, name: str, change: Callable[[Graph], Graph]) -> Graph:
         before = load(folder, name)
         after = change(before)
         if after != before:
+            history.record(_steps(path), before, after, *step_name(before, after))
             write_atomically(path, to_json(after))
     return after
+
+
+def go(folder: Path, name: str, by: int) -> Graph:
+    """Undo the last edit (by -1), or make the last one that was undone again (by 1); the document's graph comes out.
+
+    Raises:
+        DocumentError: there is no such document.
+    """
+    path = path_of(folder, name)
+    if not path.exists():
+        raise DocumentError(f"document {name}: there is none of this id")
+    with open(path.with_suffix(".lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        before = load(folder, name)
+        after = history.go(_steps(path), before, by)
+        if after != before:
+            write_atomically(path, to_json(after))
+    return after
+
+
+def steps(folder: Path, name: str, now: Graph) -> history.History:
+    """The document's steps and where among them the graph `now` stands."""
+    return history.read(_steps(path_of(folder, name)), now)
+
+
+def _steps(path: Path) -> Path:
+    return path.with_suffix(".history")
 
 
 def stamp(folder: Path, name: str) -> tuple[int, int] | None:

@@ -12,8 +12,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cortex.lines import Band, thinned
+
 WIDTH, HEIGHT = 620, 330
 _LEFT, _RIGHT, _TOP, _BOTTOM = 62, 28, 34, 42
+# So many points are drawn of one line at least, and of all lines together at most.
+_FEWEST, _MOST = 150, 40_000
+_LABELLED = 4  # up to so many bold lines have their best value written at the point
 _LETTER = 6.3  # pixels of an average letter at the size of ticks and legend
 # A number keeps readable where it lies on lines.
 _HALO = "font-size:11.5px;paint-order:stroke;stroke:var(--card,#ffffff);stroke-width:3px;stroke-linejoin:round"
@@ -33,6 +38,8 @@ class Line:
     y: Sequence[float] | np.ndarray
     bold: bool = False
     best: str = ""  # what stands at the marked point
+    dash: str = ""  # as SVG has it: "6 3"
+    band: Band | None = None  # drawn faintly around the line
 
 
 @dataclass(frozen=True)
@@ -68,7 +75,8 @@ def chart(
     levels = {name: value for name, value in (levels or {}).items() if math.isfinite(value) and (value > 0 or not log_y)}
     if not drawn:
         return ""
-    legend = _legend([line for line, _, _ in drawn])
+    legend = _legend([(line, y) for line, _, y in drawn])
+    labelled = sum(line.bold for line, _, _ in drawn) <= _LABELLED
     height = HEIGHT + 18 * len(legend)
     right = WIDTH - _RIGHT - (_LEVEL_ROOM if levels else 0)
     across = _axis(np.concatenate([x for _, x, _ in drawn]), _LEFT, right, log_x)
@@ -81,11 +89,13 @@ def chart(
         dashed = "stroke-dasharray:5 4;stroke-width:1.2"
         parts.append(_stroke(f"M{_LEFT},{y:.1f}H{right}", "var(--muted,#667085)", dashed))
         parts.append(_text(right + 5, y + 4, f"{name} {number(value)}", "muted"))
+    parts += [_area(line, across, up) for line, _, _ in drawn if line.band]
+    most = max(_FEWEST, min(2 * WIDTH, _MOST // len(drawn)))
     for line, x, y in sorted(drawn, key=lambda entry: entry[0].bold):  # thin below bold
-        parts.append(_curve(line, across.at(x), up.at(y)))
+        parts.append(_curve(line, across.at(x), up.at(y), most))
     for line, x, y in drawn:
         if line.bold:
-            parts.append(_mark(line, across, up, x, y))
+            parts.append(_mark(line, across, up, x, y, labelled))
     for row, entries in enumerate(legend):
         parts += _legend_row(entries, HEIGHT + 6 + 18 * row)
     return (
@@ -118,22 +128,6 @@ def ticks(low: float, high: float, log: bool = False, wanted: int = 6) -> list[f
     step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * 0.999)
     first = math.ceil(low / step - 1e-9)
     return [round(count * step, 12) for count in range(first, math.floor(high / step + 1e-9) + 1)]
-
-
-def thinned(x: np.ndarray, y: np.ndarray, columns: int) -> tuple[np.ndarray, np.ndarray]:
-    """Of x (N,), not falling, and y (N,) in pixels the first, lowest, highest and last point of each column of pixels: what a
-    drawn line shows of them (M4, Jugel et al. 2014)."""
-    if len(x) <= 4 * columns:
-        return x, y
-    column = ((x - x[0]) / max(x[-1] - x[0], 1e-12) * columns).astype(int)
-    starts = np.flatnonzero(np.diff(column, prepend=-1))
-    ends = np.append(starts[1:], len(x))
-    kept = set()
-    for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
-        part = y[start:end]
-        kept |= {start, start + int(part.argmin()), start + int(part.argmax()), end - 1}
-    at = np.array(sorted(kept))
-    return x[at], y[at]
 
 
 def _clean(line: Line, log_x: bool, log_y: bool) -> tuple[np.ndarray, np.ndarray]:
@@ -175,36 +169,57 @@ def _grid(across: Axis, up: Axis, x_title: str, y_title: str) -> list[str]:
     return parts
 
 
-def _curve(line: Line, x: np.ndarray, y: np.ndarray) -> str:
+def _curve(line: Line, x: np.ndarray, y: np.ndarray, most: int) -> str:
     look = f"stroke-width:{2.6 if line.bold else 1.2};stroke-opacity:{1 if line.bold else 0.6};stroke-linejoin:round"
-    points = list(zip(*(values.tolist() for values in thinned(x, y, WIDTH)), strict=True))
-    if len(points) == 1:
-        return f'<circle cx="{points[0][0]:.1f}" cy="{points[0][1]:.1f}" r="3" style="fill:{line.colour}"/>'
-    path = "M" + "L".join(f"{x:.1f},{y:.1f}" for x, y in points)
-    return _stroke(path, line.colour, look)
+    look += f";stroke-dasharray:{line.dash}" if line.dash else ""
+    if len(x) == 1:
+        return f'<circle cx="{x[0]:.1f}" cy="{y[0]:.1f}" r="3" style="fill:{line.colour}"/>'
+    kept = thinned(x, y, most)
+    return _stroke("M" + _path(x[kept], y[kept]), line.colour, look)
 
 
-def _mark(line: Line, across: Axis, up: Axis, x: np.ndarray, y: np.ndarray) -> str:
+def _area(line: Line, across: Axis, up: Axis) -> str:
+    """The band of a line, within the plot."""
+    found = line.band
+    sound = np.isfinite(found.x) & np.isfinite(found.low) & np.isfinite(found.high)
+    sound &= ((found.x > 0) | (not across.log)) & ((found.low > 0) | (not up.log))
+    if sound.sum() < 2:
+        return ""
+    x = across.at(found.x[sound])
+    low, high = (np.clip(up.at(edge[sound]), up.end, up.begin) for edge in (found.low, found.high))
+    outline = f"M{_path(x, low)}L{_path(x[::-1], high[::-1])}Z"
+    return f'<path d="{outline}" style="fill:{line.colour};fill-opacity:0.15;stroke:none"/>'
+
+
+def _path(x: np.ndarray, y: np.ndarray) -> str:
+    return "L".join(f"{left:.1f},{top:.1f}" for left, top in zip(x.tolist(), y.tolist(), strict=True))
+
+
+def _mark(line: Line, across: Axis, up: Axis, x: np.ndarray, y: np.ndarray, labelled: bool) -> str:
     best = int(y.argmin())
     left, top = float(across.at(x[best])), float(up.at(y[best]))
     anchor = "end" if left > across.end - 60 else "middle"
     where = f"{line.name} best {line.best or number(y[best])} at {number(x[best])}".strip()
     ring = f"fill:none;stroke:{line.colour};stroke-width:2"
-    return f'<g><title>{html.escape(where)}</title><circle cx="{left:.1f}" cy="{top:.1f}" r="5" style="{ring}"/></g>' + _text(
-        left, top - 9, line.best or number(y[best]), "text", f"{_HALO};text-anchor:{anchor}"
-    )
+    circle = f'<g><title>{html.escape(where)}</title><circle cx="{left:.1f}" cy="{top:.1f}" r="5" style="{ring}"/></g>'
+    text = _text(left, top - 9, line.best or number(y[best]), "text", f"{_HALO};text-anchor:{anchor}")
+    return circle + (text if labelled else "")
 
 
-def _legend(lines: Sequence[Line]) -> list[list[tuple[float, Line, str]]]:
-    """Rows of (left, line, text) as wide as the chart; several lines of one name and colour are one entry."""
+def _legend(lines: Sequence[tuple[Line, np.ndarray]]) -> list[list[tuple[float, Line, str]]]:
+    """Rows of (left, line, text) as wide as the chart; lines of one name and colour are one entry. Where there are too many to
+    write their best values into the chart, these stand here."""
+    bold = {(line.name, line.colour): f" {line.best or number(float(y.min()))}" for line, y in lines if line.bold}
+    best = bold if len(bold) > _LABELLED else {}
     rows: list[list[tuple[float, Line, str]]] = []
     seen: set[tuple[str, str]] = set()
     left = 0.0
-    for line in lines:
-        if not line.name or (line.name, line.colour) in seen:
+    for line, _ in lines:
+        key = (line.name, line.colour)
+        if not line.name or key in seen:
             continue
-        seen.add((line.name, line.colour))
-        text = line.name if len(line.name) <= 60 else line.name[:59] + "…"
+        seen.add(key)
+        text = (line.name if len(line.name) <= 44 else line.name[:43] + "…") + best.get(key, "")
         width = 30 + _LETTER * len(text) + 12
         if not rows or left + width > WIDTH - _LEFT:
             rows.append([])
@@ -217,7 +232,8 @@ def _legend(lines: Sequence[Line]) -> list[list[tuple[float, Line, str]]]:
 def _legend_row(entries: Sequence[tuple[float, Line, str]], y: float) -> list[str]:
     parts = []
     for left, line, text in entries:
-        parts.append(_stroke(f"M{left:.1f},{y}h22", line.colour, "stroke-width:2.6"))
+        dash = f";stroke-dasharray:{line.dash}" if line.dash else ""
+        parts.append(_stroke(f"M{left:.1f},{y}h22", line.colour, f"stroke-width:2.6{dash}"))
         parts.append(_text(left + 28, y + 4, text, "text"))
     return parts
 

@@ -91,7 +91,7 @@ def change_kind(graph: Graph, node_id: str, kind: str) -> Graph:
     kept = {
         name: value for name, value in graph.node(node_id).params.items() if name in known and not known[name].problem(value)
     }
-    changed = Node(node_id, kind, kept)
+    changed = replace(graph.node(node_id), kind=kind, params=kept)
     return replace(graph, nodes=tuple(changed if node.id == node_id else node for node in graph.nodes))
 
 

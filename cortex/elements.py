@@ -15,6 +15,9 @@ from typing import Any
 # Names that a template may have: it is also the name of a file.
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _.-]{0,63}")
 
+MOST_NOTE = 2000  # characters
+
+_NODE = {"id": str, "kind": str, "params": dict, "note": str, "bypass": bool}
 _TEMPLATE = {"nodes": list, "edges": list, "inputs": dict, "output": str}
 
 
@@ -28,11 +31,18 @@ class GraphError(ValueError):
 
 @dataclass(frozen=True)
 class Node:
-    """A box of the graph. Parameters that are left out have their defaults."""
+    """A box of the graph. Parameters that are left out have their defaults.
+
+    Args:
+        note: what a person wrote on it; beside the model, as the layout is.
+        bypass: what feeds it goes past it, as if it were not there.
+    """
 
     id: str
     kind: str
     params: Mapping[str, Any] = field(default_factory=dict)
+    note: str = ""
+    bypass: bool = False
 
 
 @dataclass(frozen=True)
@@ -91,7 +101,12 @@ def write_template(template: Template) -> dict[str, Any]:
 
 def write_nodes(nodes: Iterable[Node]) -> list[dict[str, Any]]:
     """Nodes as JSON-ready data."""
-    return [{"id": node.id, "kind": node.kind, "params": dict(node.params)} for node in nodes]
+    return list(map(_node_entry, nodes))
+
+
+def _node_entry(node: Node) -> dict[str, Any]:
+    rare = {"note": node.note, "bypass": node.bypass}
+    return {"id": node.id, "kind": node.kind, "params": dict(node.params), **{key: rare[key] for key in rare if rare[key]}}
 
 
 def write_edges(edges: Iterable[Edge]) -> list[dict[str, Any]]:
@@ -121,7 +136,7 @@ def read_nodes(entries: list[Any], where: str, faults: list[str]) -> Iterator[No
         if not is_object(entry, at, faults):
             continue
         before = len(faults)
-        check_keys(entry, {"id": str, "kind": str, "params": dict}, {"id", "kind"}, at, faults)
+        check_keys(entry, _NODE, {"id", "kind"}, at, faults)
         if len(faults) > before:
             continue
         if entry["id"] in seen:
@@ -129,7 +144,9 @@ def read_nodes(entries: list[Any], where: str, faults: list[str]) -> Iterator[No
             continue
         seen.add(entry["id"])
         check_values(entry.get("params", {}), f"{at}.params", faults)
-        yield Node(entry["id"], entry["kind"], entry.get("params", {}))
+        if len(entry.get("note", "")) > MOST_NOTE:
+            faults.append(f"{at}.note: found {len(entry['note']):,} characters, expected at most {MOST_NOTE:,}")
+        yield Node(entry["id"], entry["kind"], entry.get("params", {}), entry.get("note", ""), entry.get("bypass", False))
 
 
 def read_edges(entries: list[Any], ids: set[str], where: str, faults: list[str]) -> Iterator[Edge]:

@@ -153,7 +153,7 @@ def _copy(card: str, copy: int, template: Template) -> Iterator[Node]:
         params = KINDS[node.kind].params if node.kind in KINDS else {}
         named = {name for name in node.params if isinstance(params.get(name), NodeName) and node.params[name] in ids}
         values = {name: part_id(card, copy, value) if name in named else value for name, value in node.params.items()}
-        yield Node(part_id(card, copy, node.id), node.kind, values)
+        yield replace(node, id=part_id(card, copy, node.id), params=values)
 
 
 def _faults(graph: Graph, cards: list[Node]) -> Iterator[Issue]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from cortex import elements
-from cortex.elements import Edge, GraphError, Node, Template, name_of, short
+from cortex.elements import MOST_NOTE, Edge, GraphError, Node, Template, name_of, short
 
 __all__ = [
     "FORMAT", "MAX_NODES", "VERSION", "Edge", "Graph", "GraphError", "Node", "Template", "from_document", "from_json",
@@ -103,6 +103,14 @@ class Graph:
     def disconnect(self, edge: Edge) -> Graph:
         return replace(self, edges=tuple(other for other in self.edges if other != edge))
 
+    def bridge(self, node_id: str) -> Graph:
+        """Without this node, what feeds its only input feeding what it fed; ValueError unless it has exactly one."""
+        into = self.into(node_id)
+        if len(into) != 1:
+            raise ValueError(f"{node_id} has {len(into)} inputs")
+        edges = [replace(edge, source=into[0].source) if edge.source == node_id else edge for edge in self.edges]
+        return replace(self, edges=tuple(dict.fromkeys(edges))).remove(node_id)
+
     def with_param(self, node_id: str, name: str, value: Any) -> Graph:
         return self._with_node(node_id, lambda node: replace(node, params={**node.params, name: value}))
 
@@ -110,6 +118,12 @@ class Graph:
         """With this parameter back at its default."""
         kept = {key: value for key, value in self.node(node_id).params.items() if key != name}
         return self._with_node(node_id, lambda node: replace(node, params=kept))
+
+    def with_note(self, node_id: str, note: str) -> Graph:
+        return self._with_node(node_id, lambda node: replace(node, note=note.strip()[:MOST_NOTE]))
+
+    def with_bypass(self, node_id: str, bypass: bool) -> Graph:
+        return self._with_node(node_id, lambda node: replace(node, bypass=bypass))
 
     def with_training(self, name: str, value: Any) -> Graph:
         return replace(self, training={**self.training, name: value})
@@ -130,8 +144,8 @@ class Graph:
 
 
 def model_document(graph: Graph) -> dict[str, Any]:
-    """The document without name and layout: two graphs with equal ones are the same model, trained the same way."""
-    document = to_document(graph)
+    """The document without name, notes and layout: two graphs with equal ones are the same model, trained the same way."""
+    document = to_document(replace(graph, nodes=tuple(replace(node, note="") for node in graph.nodes)))
     return {key: document[key] for key in ("format", "version", "nodes", "edges", "training", "templates") if key in document}
 
 

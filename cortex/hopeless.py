@@ -16,7 +16,7 @@ from typing import Any
 
 from cortex.metrics import Event
 from cortex.runs import Run, RunError
-from cortex.sweep import Sweep, runs_of
+from cortex.sweep import Sweep, runs_of, sweep_of
 
 GRACE, OTHERS = 2, 4
 
@@ -126,10 +126,9 @@ def judge_of(run: Run, record: Mapping[str, Any]) -> Judge | None:
 
     A run that was stopped by the rule and is resumed by hand goes on to its end.
     """
-    mark = record.get("sweep")
-    if not isinstance(mark, dict) or not isinstance(mark.get("id"), str) or run.status().get("insisted"):
+    sweep = sweep_of(run, record)
+    if sweep is None or run.status().get("insisted"):
         return None
-    sweep = Sweep(run.path.parent / ".sweeps" / mark["id"])
     try:
         found = sweep.record()
         early = found.get("early_stop")

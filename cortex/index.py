@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import threading
 import time
@@ -42,9 +43,11 @@ class Index:
         with self._lock:
             runs = list_runs(self._root)
             self._known = {run.id: self._known.get(run.id) or _Entry(run, self._root / FOLDER) for run in runs}
-            rows = [entry.row(at_once) for entry in self._known.values()]
+            found = [(entry.row(at_once), entry.order) for entry in self._known.values()]
             self._keep()
-        return rows
+        # A folder's name begins with the second in which its run was created.
+        found.sort(key=lambda pair: (pair[0]["run"][:15], pair[1], pair[0]["run"]), reverse=True)
+        return [row for row, _ in found]
 
     def _keep(self) -> None:
         """Write what is new to the cache; where that cannot be written, each server reads for itself."""
@@ -61,39 +64,52 @@ class _Entry:
 
     def __init__(self, run: Run, folder: Path) -> None:
         self._run, self._file = run, folder / f"{run.id}.json"
+        path, names = str(run.path), ("metrics.jsonl", "run.json", "status.json", labels.FILE, "requests/resume")
+        self._paths = [f"{path}/{name}" for name in names]
         kept = self._kept()
         try:
             self._progress = Progress(run.path / "metrics.jsonl", kept.get("progress"))
             self._facts, self._settings = dict(kept.get("facts", {})), kept.get("settings")
-            self._mark = tuple(kept.get("mark", ()))
+            self._mark, tail = tuple(kept.get("mark", ())), self._progress.state["tail"]
             if self._settings is not None and not isinstance(self._settings, dict):
                 raise TypeError
         except (KeyError, TypeError, ValueError, AttributeError):  # valid JSON of another shape
             self._progress, self._facts, self._settings, self._mark = Progress(run.path / "metrics.jsonl"), {}, None, ()
-        self._status_mark: Any = None
-        self._label_mark: Any = None
+            tail = self._progress.state["tail"]
+        self._kept_mark = (tail["inode"], tail["size"], tail["changed"])
+        self._marks: tuple[Any, ...] = ()
+        self._row: Row = {}
+        self._found: dict[str, Any] = {}
         self._status: dict[str, Any] = {}
         self._labels = labels.Labels()
         self._changed, self._kept_at, self._active = False, 0.0, False
 
     def row(self, at_once: bool) -> Row:
-        path = self._run.path
-        before = self._progress.state["tail"]
-        found = self._progress.read()
-        self._changed |= before != self._progress.state["tail"]
-        mark = (*_mark(path / "run.json"), *_program())
-        if mark != self._mark:
-            self._facts, self._settings, self._mark, self._changed = recorded(self._run), None, mark, True
+        marks = tuple(map(_mark, self._paths))
+        if self._row and marks == self._marks and not self._active and (self._settings is not None or at_once):
+            return dict(self._row)  # nothing has come, and a run that is not going on does not change by itself
+        metrics, record, status, label = marks[:4]
+        facts = None if self._marks and metrics == self._marks[0] else self._progress.read()
+        if facts is not None:
+            self._found, self._changed = facts, self._changed or metrics != self._kept_mark
+        if (*record, *_program()) != self._mark:
+            self._facts, self._settings, self._mark = recorded(self._run), None, (*record, *_program())
+            self._changed = True
         if self._settings is None and not at_once:
             self._settings, self._changed = _settings(self._run), True
-        status_mark, label_mark = _mark(path / "status.json"), _mark(path / labels.FILE)
-        if status_mark != self._status_mark:
-            self._status, self._status_mark = self._run.status(), status_mark
-        if label_mark != self._label_mark:
-            self._labels, self._label_mark = labels.read(self._run), label_mark
-        row = summary_of(self._run, self._facts, found, self._status, self._labels)
-        self._active = row["state"] in ACTIVE
-        return {**row, "settings": self._settings}
+        if not self._marks or status != self._marks[2]:
+            self._status = self._run.status()
+        if not self._marks or label != self._marks[3]:
+            self._labels = labels.read(self._run)
+        row = summary_of(self._run, self._facts, self._found, self._status, self._labels)
+        self._active, self._marks = row["state"] in ACTIVE, marks
+        self._row = {**row, "settings": self._settings}
+        return dict(self._row)
+
+    @property
+    def order(self) -> float:
+        """What grows from run to run, where a run says it."""
+        return self._facts.get("order") or 0
 
     @property
     def worth_keeping(self) -> bool:
@@ -126,10 +142,12 @@ def _settings(run: Run) -> dict[str, Any]:
 
 def _plain(value: Any) -> Any:
     """A value that a cell can hold; a foreign document may have lists and objects where a setting belongs."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
     return shown(value) if value is None or isinstance(value, (str, int, float, bool)) else shown(json.dumps(value))
 
 
-def _mark(path: Path) -> tuple[int, ...]:
+def _mark(path: str) -> tuple[int, ...]:
     """What differs after every change of a file; nothing where there is none."""
     try:
         found = os.stat(path)

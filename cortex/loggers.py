@@ -1,6 +1,6 @@
 """Runs for other people's dashboards: event files for TensorBoard, and a project in Trackio's local database.
 
-Both packages are optional (requirements-extra.txt). Nothing is sent anywhere: files are written, a database is filled.
+Both packages are optional (requirements-optional.txt). Nothing is sent anywhere: files are written, a database is filled.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 from cortex.evaluate import perplexity
 from cortex.places import write_atomically
 from cortex.runs import Run, RunError, summary_name
-from cortex.tables import POINTS
+from cortex.tables import POINTS, as_double, told
 
 PACKAGES = {"tensorboard": "TensorBoard", "trackio": "Trackio"}
 _AXES = ("step", "epoch", "tokens", "time")  # said by the place of a point, not by a curve of its own
@@ -36,7 +36,7 @@ def need(package: str) -> None:
     """MissingPackage where it is not installed."""
     if not installed(package):
         raise MissingPackage(
-            f"{PACKAGES[package]} is not installed; install it with: pip install {package} (or -r requirements-extra.txt)"
+            f"{PACKAGES[package]} is not installed; install it with: pip install {package} (or -r requirements-optional.txt)"
         )
 
 
@@ -50,7 +50,7 @@ def points(run: Run) -> Iterator[tuple[float, int, dict[str, float]]]:
         if event["event"] not in POINTS or not isinstance(event.get("step"), int):
             continue
         last = event["time"] if _is_number(event.get("time")) else last
-        values = {key: float(value) for key, value in event.items() if key not in _AXES and _is_number(value)}
+        values = {key: as_double(value) for key, value in told(event) if key not in _AXES and _is_number(value)}
         if "loss" in values:
             values["perplexity"] = perplexity(values["loss"])
         yield last, event["step"], {f"{event['event']}/{key}": value for key, value in values.items() if math.isfinite(value)}

@@ -125,6 +125,7 @@ class Progress:
         facts, kind = self._facts, event["event"]
         if kind == "start":
             facts |= {key: event.get(key) for key in _OF_START}
+            facts |= _of_losses(event)
         if kind == "horizon":
             facts |= {key: event.get(key) for key in ("steps", "last_step")}
         if kind in ("train", "validation") and event["step"] >= facts.get("step", 0):
@@ -134,6 +135,28 @@ class Progress:
             facts |= {"tokens_per_second": event.get("tokens_per_second")}
         if kind == "validation" and event["loss"] < facts.get("best_loss", math.inf):
             facts |= {f"best_{key}": event[key] for key in ("loss", "step", "tokens", "elapsed")}
+            metrics = _object(_object(event.get("metrics")).get(facts.get("main_loss")))
+            facts |= {"best_metrics": metrics, "best_metric": metrics.get(facts.get("metric_key"))}
+
+
+def _of_losses(start: Event) -> Event:
+    """What a run's first event says of its task; of a run from before there were several, a text's next tokens."""
+    losses = _object(start.get("losses"))
+    name, main = next(iter(losses.items()), ("", {}))
+    main = _object(main)
+    if not main:
+        return {"task": "Text", "has_perplexity": True, "unit": "nats per token"}
+    masked = main.get("target") == "Masked"
+    found = {"task": "Masked" if masked else start.get("task"), "main_loss": name, "unit": main.get("unit")}
+    told = len(losses) > 1 or found["task"] != "Text" or main.get("target") != "Label"
+    if told and main.get("main"):
+        found |= {"metric": _object(main.get("metrics")).get(main["main"]), "metric_key": main["main"]}
+    return found | {"has_perplexity": start.get("perplexity", True) is True, "cut_rows": _object(start.get("cut_rows"))}
+
+
+def _object(value: Any) -> Mapping[str, Any]:
+    """The value, where it is an object; else an empty one."""
+    return value if isinstance(value, dict) else {}
 
 
 class Tail:

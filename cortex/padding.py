@@ -24,5 +24,6 @@ def padding(letter: str, batch: Mapping[str, Tensor]) -> Tensor | None:
     for tokens, lengths in parts:
         rows, time = batch[tokens].shape
         ends = batch[lengths] if lengths in batch else torch.full((rows,), time, device=batch[tokens].device)  # (B,)
-        masks.append(torch.arange(time, device=ends.device) < ends.unsqueeze(1))  # (B, T)
+        ends = ends.clamp(min=1).unsqueeze(1)  # (B, 1); nothing at all to attend to would give NaN
+        masks.append(torch.arange(time, device=ends.device) < ends)  # (B, T)
     return masks[0] if len(masks) == 1 else torch.cat(masks, 1)

@@ -15,23 +15,38 @@ from typing import Any
 @dataclass(frozen=True)
 class Places:
     """`runs`: a folder a run; `store`: prepared data sets; `documents`: graphs being edited; `uploads`: users' texts;
-    `jobs`: what a page has computed in a process of its own; `templates`: groups of nodes for any graph."""
+    `jobs`: what a page has computed in a process of its own; `saves`: graphs kept under a name; `templates`: groups
+    of nodes for any graph; `readable`: the folders whose files the app, and a document that it imports, may name: the
+    uploads, and what CORTEXNODUS_DATA lists. The command line reads any path."""
 
     runs: Path
     store: Path
     documents: Path
     uploads: Path
     jobs: Path
+    saves: Path
     templates: Path
+    readable: tuple[Path, ...]
 
 
 def places(environment: Mapping[str, str] = os.environ, runs: str | None = None) -> Places:
-    """The folders below CORTEXNODUS_HOME, or below the working directory where that is not set."""
+    """The folders below CORTEXNODUS_HOME, or below the working directory where that is not set.
+
+    CORTEXNODUS_DATA lists folders as PATH does, with a colon between them (a semicolon on Windows).
+    """
     home = Path(environment.get("CORTEXNODUS_HOME") or ".").absolute()
     work = home / "workspace"
+    uploads = work / "uploads"
+    named = [Path(part).expanduser().absolute() for part in environment.get("CORTEXNODUS_DATA", "").split(os.pathsep) if part]
     return Places(
-        Path(runs).absolute() if runs else home / "runs",
-        *(work / name for name in ("store", "documents", "uploads", "jobs", "templates")),
+        runs=Path(runs).absolute() if runs else home / "runs",
+        store=work / "store",
+        documents=work / "documents",
+        uploads=uploads,
+        jobs=work / "jobs",
+        saves=work / "saves",
+        templates=work / "templates",
+        readable=(uploads, *named),
     )
 
 

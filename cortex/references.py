@@ -21,8 +21,8 @@ from pathlib import Path
 
 import numpy as np
 
-from cortex.data import Prepared
 from cortex.kept import keep, read_kept
+from cortex.store import Prepared, let_go
 from cortex.units import perplexity
 
 FILE, VERSION = "references.json", 1
@@ -138,6 +138,7 @@ class PairCounts:
             at[at == len(self.wanted)] = 0
             hit = self.wanted[at] == found if len(self.wanted) else np.zeros(len(found), bool)
             self.pairs[at[hit]] += times[hit]
+            let_go(tokens)
             heard(min(1.0, (low + _PIECE) / len(tokens)))
 
     def shares(self, pairs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -292,20 +292,23 @@ def _started_as(run: Run) -> str | None:
 
 
 SUMMARY = (
-    "run", "name", "state", "created", "source", "step", "steps", "last_step", "progress", "epoch", "tokens", "parameters",
-    "vocabulary", "train_loss", "tokens_per_second", "mean_tokens_per_second", "elapsed", "seconds_left", "best_loss",
-    "best_perplexity", "best_step", "best_tokens", "best_elapsed", "bits_per_byte", "why_not_bits", "word_perplexity",
+    "run", "name", "state", "created", "source", "task", "step", "steps", "last_step", "progress", "epoch", "tokens",
+    "parameters", "vocabulary", "train_loss", "tokens_per_second", "mean_tokens_per_second", "elapsed", "seconds_left",
+    "best_loss", "best_perplexity", "best_step", "best_tokens", "best_elapsed", "bits_per_byte", "why_not_bits",
+    "word_perplexity",
     "why_not_words", "tokenizer", "data", "validation_text", "device", "error", "problem", "directory", "parent", "group",
-    "sweep", "seed", "note", "tags", "starred", "archived",
+    "unit", "metric", "best_metric", "best_metrics",
+    "cut_rows", "sweep", "seed", "note", "tags", "starred", "archived",
 )  # fmt: skip
 
 
 def summary(run: Run, progress: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """What tables and headers show of a run: every key of SUMMARY, None where it is not known.
 
-    `best_*` are of the lowest validation loss, not the last. `tokens_per_second` is of the last point of the curve, without
-    validations; `mean_tokens_per_second` of the whole run, all tokens over all time. `error` is why a run failed or cannot be
-    read, `problem` what else of its folder cannot. `progress` is what the caller has read of the events already.
+    `best_*` are of the lowest validation loss, not the last. `best_metric` is what `metric` names, of the main loss;
+    `best_perplexity` is None where exp of that loss is no perplexity. `tokens_per_second` is of the last point of the curve,
+    without validations; `mean_tokens_per_second` of the whole run, all tokens over all time. `error` is why a run failed or
+    cannot be read, `problem` what else of its folder cannot. `progress` is what the caller has read of the events already.
     """
     found = Progress(run.path / "metrics.jsonl").read() if progress is None else progress
     return summary_of(run, recorded(run), found, run.status(), labels.read(run))
@@ -323,7 +326,7 @@ def recorded(run: Run) -> dict[str, Any]:
     training, sweep = (record[key] if isinstance(record.get(key), dict) else {} for key in ("training", "sweep"))
     texts = {key: record.get(key) for key in ("name", "created", "parent", "group")}
     texts |= {"data": record["data"].get("fingerprint"), "sweep": sweep.get("id")}
-    numbers = {"seed": training.get("seed"), "budget": training.get("max_minutes")}
+    numbers = {"seed": training.get("seed"), "budget": training.get("max_minutes"), "order": record.get("order")}
     return {
         **{key: value if isinstance(value, str) else None for key, value in texts.items()},
         **{key: value if type(value) in (int, float) else None for key, value in numbers.items()},
@@ -350,7 +353,7 @@ def summary_of(
         row["progress"] = min(1.0, row["step"] / row["last_step"])
     if row["tokens"] and row["elapsed"]:
         row["mean_tokens_per_second"] = row["tokens"] / row["elapsed"]
-    if row["best_loss"] is not None:
+    if row["best_loss"] is not None and found.get("has_perplexity", True):
         row["best_perplexity"] = _exp(row["best_loss"])
         tokens = found.get("validation_tokens")
         if found.get("validation_bytes") and tokens:
@@ -362,7 +365,9 @@ def summary_of(
         if record.get("budget"):  # before it has been measured, the number of steps is not yet the run's
             row["seconds_left"] = min(row["seconds_left"], max(0.0, 60 * record["budget"] - row["elapsed"]))
     if row["state"] != "damaged":
-        row["error"] = run.why_interrupted(status) if row["state"] == "interrupted" else status.get("error")
+        said = status.get("error")
+        said = said if isinstance(said, str | None) else json.dumps(said)
+        row["error"] = run.why_interrupted(status) if row["state"] == "interrupted" else said
     return {key: shown(value) for key, value in row.items()}
 
 

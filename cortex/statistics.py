@@ -20,6 +20,7 @@ import numpy as np
 from cortex.corpus import SPLITS
 from cortex.data import Prepared
 from cortex.kept import keep, read_kept
+from cortex.store import let_go
 from cortex.tokenizer import Tokenizer
 from cortex.words import line_ends
 
@@ -75,6 +76,7 @@ def compute(prepared: Prepared, heard: Heard = lambda what, share: None) -> dict
     repeated = {pair: np.zeros(len(held_out[pair[0]].hashes), bool) for pair in PAIRS}
     for number, low in enumerate(range(1, len(tokens["train"]), _PIECE)):
         counts += np.bincount(tokens["train"][low : low + _PIECE], minlength=len(counts))
+        let_go(tokens["train"])
         heard("counting the tokens", min(1.0, number * _PIECE / len(tokens["train"])) * 0.3)
     for lines, share in _lines_of(tokens["train"], ends):
         _count_lengths(lines.lengths, lengths["train"])
@@ -146,7 +148,8 @@ def _lines_of(tokens: np.ndarray, ends: np.ndarray) -> Iterator[tuple[Lines, flo
     powers = _powers(base, _PIECE)
     carried, length, begun = 0, 0, 1  # hash and length of the line that is not at its end yet, and where it started
     for low in range(1, len(tokens), _PIECE):
-        piece = np.asarray(tokens[low : low + _PIECE])
+        piece = np.array(tokens[low : low + _PIECE])
+        let_go(tokens)
         stops = np.flatnonzero(ends[piece])
         starts = np.concatenate([[0], stops + 1])
         last = low + len(piece) >= len(tokens)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import json
+import mmap
 import os
 import shutil
 import time
@@ -69,6 +70,15 @@ class Prepared:
             return np.zeros(1 if kind == OFFSET_TYPE else 0, kind)
         return np.memmap(path, dtype=kind, mode="r")
 
+    @property
+    def sizes(self) -> tuple[int, int | None]:
+        """Number of tokens of the vocabulary, and of labels; what `plan()` has to know of the data."""
+        return self.vocab_size, len(self.labels) or None
+
+    def split(self, split: str) -> np.ndarray | RowArrays:
+        """What a training or an evaluation reads of a split: tokens of running text, or rows."""
+        return self.tokens(split) if self.task == "Text" else self.rows(split)
+
     def row_count(self, split: str) -> int:
         """Number of examples of the split; 0 for running text."""
         return self.meta["splits"][split].get("rows", 0)
@@ -108,6 +118,14 @@ class Prepared:
     def title(self) -> str:
         """The text in a few words."""
         return self.meta.get("title") or self.meta["kind"]
+
+
+def let_go(tokens: np.ndarray) -> None:
+    """Take what was read of a memory map out of this process's memory, so that it does not grow with the text; the system's
+    cache has it still. An array in memory is left as it is."""
+    mapped = getattr(tokens, "_mmap", None)
+    if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
+        mapped.madvise(mmap.MADV_DONTNEED)
 
 
 def find(fingerprint: str, store: Path) -> Prepared | None:
@@ -203,6 +221,16 @@ def _is_still_there(path: Path, descriptor: int) -> bool:
         return False
 
 
-def is_full(error: OSError) -> bool:
-    """Whether a disk, a quota or a limit on the size of files stood in the way."""
-    return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+@contextmanager
+def full_disk_told(store: Path) -> Iterator[None]:
+    """Within it, a disk, a quota or a limit on the size of files that stands in the way becomes a CorpusError of one line."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        free = shutil.disk_usage(store if store.is_dir() else store.anchor).free // 2**20
+        raise CorpusError(
+            f"the disk is full: the prepared text has no room in {store} ({free:,} MiB free without it); make room, or set "
+            "CORTEXNODUS_HOME to another disk"
+        ) from None

@@ -126,8 +126,11 @@ class Sweep:
 
     def note(self, **facts: Any) -> None:
         """Add a line to trials.jsonl, which says what came of trials whose runs are deleted later."""
-        with open(self.path / "trials.jsonl", "a", encoding="utf-8") as file:
-            file.write(json_line({**facts, "time": time.time()}) + "\n")
+        with open(self.path / "trials.jsonl", "a+b") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - 1))
+            torn = size and file.read(1) != b"\n"  # by a kill; it is not to swallow this one
+            file.write((b"\n" if torn else b"") + json_line({**facts, "time": time.time()}).encode() + b"\n")
 
     def notes(self) -> dict[int, dict[str, Any]]:
         """What was noted of each trial, later lines over earlier ones; a torn line is passed over."""
@@ -230,6 +233,14 @@ def _mark(file: str, inode: int, changed: int) -> tuple[str, int] | None:
         return None
 
 
+def sweep_of(run: Run, record: Mapping[str, Any]) -> Sweep | None:
+    """The sweep that a run is a trial of, by its run.json; None for every other run. It may be gone."""
+    mark = record.get("sweep")
+    name = mark.get("id") if isinstance(mark, dict) else None
+    plain = isinstance(name, str) and Path(name).name == name and name not in ("", ".", "..")
+    return Sweep(run.path.parent / _FOLDER / name) if plain else None
+
+
 def values_of(run: Run) -> dict[str, Any] | None:
     """The combination that a run was started with; None where its run.json does not say."""
     try:
@@ -317,6 +328,31 @@ def seconds_left(record: Mapping[str, Any], found: list[Trial]) -> float | None:
     mean = sum(taken) / len(taken)
     open_trials = [trial for trial in found if trial.state not in OVER]
     return sum(max(0.0, mean - ((trial.row or {}).get("elapsed") or 0.0)) for trial in open_trials)
+
+
+def overview(sweep: Sweep, found: list[Trial] | None = None) -> dict[str, Any]:
+    """What a list shows of a sweep; one that is damaged has a row that says why."""
+    row: dict[str, Any] = {"sweep": sweep.id, "directory": str(sweep.path), "name": name_of(sweep)}
+    try:
+        record = sweep.record()
+        found = trials(sweep) if found is None else found
+    except RunError as error:
+        return row | {"state": "damaged", "error": str(error)}
+    best, state = best_of(found), sweep_state(sweep, found)
+    return row | {
+        "state": state,
+        "created": record.get("created"),
+        "method": record["method"],
+        "objective": record["objective"],
+        "trials": len(found),
+        "over": sum(trial.state in OVER for trial in found),
+        "best": best.loss if best else None,
+        "best_trial": best.number if best else None,
+        "best_run": best.run.id if best and best.run else None,
+        "best_values": dict(best.values or {}) if best else None,
+        "seconds_left": seconds_left(record, found) if state in GOING else None,
+        "error": sweep.status().get("error"),
+    }
 
 
 def _number(value: Any) -> float | None:

@@ -102,7 +102,9 @@ class Checker:
         key = to_json(replace(graph, layout={})), vocabulary
         if key not in self._sound:
             planned = plan(graph, vocabulary)
-            self._sound[key] = "; ".join(map(str, planned.issues)), planned.total
+            first = str(planned.issues[0]) if planned.issues else ""
+            more = f" (and {len(planned.issues) - 1} more)" if len(planned.issues) > 1 else ""
+            self._sound[key] = first + more, planned.total
         return self._sound[key]
 
     def _dishonest(self, prepared: Prepared) -> str:

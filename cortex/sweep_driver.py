@@ -202,13 +202,11 @@ class Driver:
         ready = [trial for trial in self._to_do(found, paused) if trial not in going]
         if len(going) >= most or not ready:
             return False
-        trial = min(ready, key=lambda trial: (trial.state == "waiting", trial.number))
+        trial = min(ready, key=lambda trial: (trial.state == "waiting", trial.number))  # what was begun goes first
         if trial.state == "waiting":
             self._begin_trial(trial, found)
-        else:
-            paused.discard(trial.number)
-            self._take_up_trial(trial)
-        return True
+            return True
+        return self._take_up_trial(trial, paused)
 
     def _begin_trial(self, trial: Trial, found: list[Trial]) -> None:
         values = dict(trial.values) if trial.values is not None else self._suggested(trial.number, found)
@@ -225,23 +223,25 @@ class Driver:
         self._hear({"event": "trial", "trial": trial.number, "run": run.id, "values": values})
         self._children[trial.number] = self._begin(run)
 
-    def _take_up_trial(self, trial: Trial) -> None:
-        """Go on with a trial that was paused or whose worker was killed; one that is killed again and again is left."""
-        if trial.state == "interrupted":
-            step = trial.run.status().get("step") or 0
-            before, times = self._tries.get(trial.number, (-1, 0))
-            times = times + 1 if step <= before else 1
-            self._tries[trial.number] = max(step, before), times
-            if times > _TAKE_UPS:
-                self._left.add(trial.number)
-                self._hear({"event": "left", "trial": trial.number, "run": trial.run.id, "why": trial.run.why_interrupted()})
-                return
+    def _take_up_trial(self, trial: Trial, paused: set[int]) -> bool:
+        """Go on with a trial that was paused or whose worker was killed, where nothing stands in the way; one that is killed
+        again and again is left."""
+        step = trial.run.status().get("step") or 0
+        before, times = self._tries.get(trial.number, (-1, 0))
+        times = times + 1 if step <= before else 1
+        if trial.state == "interrupted" and times > _TAKE_UPS:
+            self._left.add(trial.number)
+            self._hear({"event": "left", "trial": trial.number, "run": trial.run.id, "why": trial.run.why_interrupted()})
+            return False
         try:
             self._children[trial.number] = self._take_up(trial.run)
-        except RunError:  # somebody else has taken it up meanwhile; the next look tells
-            return
+        except RunError:  # its killed worker is not quite gone, or somebody else has taken it up: the next look tells
+            return False
+        self._tries[trial.number] = max(step, before), times
+        paused.discard(trial.number)
         values = values_of(trial.run)
         self._hear({"event": "trial", "trial": trial.number, "run": trial.run.id, "values": values, "resumed": True})
+        return True
 
     def _tell_over(self, found: list[Trial], told: set[int]) -> list[Trial]:
         for trial in found:

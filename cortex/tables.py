@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,13 +19,15 @@ SUFFIXES = (".csv", ".parquet")
 
 _WHOLE = ("step", "tokens")
 _LARGEST = 2**63 - 1
+_DEEPEST = 4
 
 
 def metrics_table(runs: Iterable[Run]) -> dict[str, list[Any]]:
     """Columns by name: PLACES first, then every metric that any of the runs has logged, in the order they are met.
 
     A value is as metrics.jsonl has it, None where an event does not have it or has something other than a number there
-    (true and false for `best`). `epoch` stands with training points alone, since validation events have none.
+    (true and false for `best`). A number in a nested object is named `losses.ID`, as charts name it. `epoch` stands with
+    training points alone, since validation events have none.
     """
     columns: dict[str, list[Any]] = {name: [] for name in PLACES}
     rows = 0
@@ -33,7 +35,7 @@ def metrics_table(runs: Iterable[Run]) -> dict[str, list[Any]]:
         for event in run.events():
             if event["event"] not in POINTS:
                 continue
-            found = {"run": run.id, **{key: value for key, value in event.items() if _told(key, value)}}
+            found = {"run": run.id, **dict(told(event))}
             for name in found:
                 columns.setdefault(name, [None] * rows)
             for name, values in columns.items():
@@ -73,10 +75,15 @@ def is_table(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES
 
 
-def _told(key: str, value: Any) -> bool:
-    if key in ("event", "best"):
-        return isinstance(value, str if key == "event" else bool)
-    return key != "run" and isinstance(value, (int, float)) and not isinstance(value, bool)
+def told(event: Mapping[str, Any], before: str = "", depth: int = 0) -> Iterator[tuple[str, Any]]:
+    """Names and values of what an event says in numbers, its kind, and whether it is the best."""
+    for key, value in event.items():
+        kind = not before and ((key == "event" and isinstance(value, str)) or (key == "best" and isinstance(value, bool)))
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if kind or (number and before + key not in ("run", "event", "best")):
+            yield before + key, value
+        elif isinstance(value, dict) and depth < _DEEPEST:
+            yield from told(value, f"{before}{key}.", depth + 1)
 
 
 def _typed(name: str, values: Sequence[Any]) -> tuple[list[Any], pyarrow.DataType]:
@@ -89,10 +96,11 @@ def _typed(name: str, values: Sequence[Any]) -> tuple[list[Any], pyarrow.DataTyp
         return list(values), pyarrow.bool_()
     if name in _WHOLE and all(value is None or (type(value) is int and abs(value) <= _LARGEST) for value in values):
         return list(values), pyarrow.int64()
-    return [None if value is None else _double(value) for value in values], pyarrow.float64()
+    return [None if value is None else as_double(value) for value in values], pyarrow.float64()
 
 
-def _double(value: float) -> float:
+def as_double(value: float) -> float:
+    """The number as a float, infinite where it is too large for one."""
     try:
         return float(value)
     except OverflowError:  # a whole number of hundreds of digits

@@ -16,7 +16,7 @@ import numpy as np
 import tokenizers
 from tokenizers import decoders, models, pre_tokenizers, trainers
 
-from cortex.codes import CODE_POINTS, LINE_END, code_points, word_codes
+from cortex.codes import CODE_POINTS, LINE_END, WordNumbers, code_points
 
 # Made from the training text; the other two are read: a file, or a file of the hub.
 TRAINED = ("word", "character", "bpe")
@@ -63,6 +63,7 @@ class Tokenizer:
         self.eos: int = self._ids[self.end]
         self.unk: int | None = self._ids.get(_unknown(description))
         self._characters: np.ndarray | None = None
+        self._words = WordNumbers(lambda word: self.eos if word == LINE_END else self._ids.get(word, self.unk))
         # Words and characters are looked up in our own tables, which are ten times as fast as the library's.
         self._drops_line_ends = self.kind == "other" and not self._keeps_line_ends()
 
@@ -137,10 +138,7 @@ class Tokenizer:
 
     def _encode(self, text: str) -> np.ndarray:
         if self.kind == "word":
-            words, codes = word_codes(self._cut(text))
-            table = np.array([self._word(word) for word in words], np.int32)
-            ids = table[codes]
-            return ids[ids >= 0] if "" in words else ids
+            return self._words(self._cut(text))
         if self.kind == "character":
             return self._character_table()[code_points(text)]
         lines = _lines(text)
@@ -155,9 +153,6 @@ class Tokenizer:
     def _cut(self, text: str) -> str:
         """The text with white space between what are words here."""
         return " ".join(_CUT.findall(text)) if self.pre_tokenizer == "punctuation" else text
-
-    def _word(self, word: str) -> int:
-        return -1 if not word else self.eos if word == LINE_END else self._ids.get(word, self.unk)
 
     def _character_table(self) -> np.ndarray:
         if self._characters is None:
@@ -197,12 +192,15 @@ def train_tokenizer(
 
 
 def _train_word(texts: Iterable[str], vocab_size: int | None, min_frequency: int, pre_tokenizer: str) -> Tokenizer:
-    counts: Counter[str] = Counter()
+    found: dict[str, int] = {}
+    numbers = WordNumbers(lambda word: found.setdefault(word, len(found)))
+    times = np.zeros(0, np.int64)
     for text in texts:
-        words, codes = word_codes(" ".join(_CUT.findall(text)) if pre_tokenizer == "punctuation" else text)
-        for word, count in zip(words, np.bincount(codes, minlength=len(words)).tolist(), strict=True):
-            counts[word] += count
-    del counts[""], counts[LINE_END]
+        more = np.bincount(numbers(" ".join(_CUT.findall(text)) if pre_tokenizer == "punctuation" else text))
+        longest = max(len(times), len(more))
+        times = np.pad(times, (0, longest - len(times))) + np.pad(more, (0, longest - len(more)))
+    counts = Counter(dict(zip(found, times.tolist(), strict=True)))
+    del counts[LINE_END]
     backend = tokenizers.Tokenizer(models.WordLevel(_vocabulary(counts, vocab_size, min_frequency), unk_token=UNK))
     backend.pre_tokenizer = (
         pre_tokenizers.Split(tokenizers.Regex(_WORD), "removed", invert=True)

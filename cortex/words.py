@@ -14,8 +14,8 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from cortex.data import Prepared
 from cortex.kept import keep, read_kept
+from cortex.store import Prepared
 from cortex.tokenizer import Tokenizer
 
 FILE, VERSION = "words.json", 1

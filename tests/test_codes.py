@@ -8,15 +8,17 @@ import pytest
 import tokenizers
 from tokenizers import pre_tokenizers
 
-from cortex.codes import word_codes
+from cortex.codes import WordNumbers
 from cortex.tokenizer import _SPACE, train_tokenizer
 
 EVERY_LETTER = [chr(code) for code in range(0x110000) if not 0xD800 <= code < 0xE000]
 
 
 def words_of(text: str) -> list[str]:
-    words, codes = word_codes(text)
-    return [words[code] for code in codes if words[code]]
+    found: dict[str, int] = {}
+    numbers = WordNumbers(lambda word: found.setdefault(word, len(found)))(text)
+    words = list(found)
+    return [words[number] for number in numbers]
 
 
 def with_line_ends(text: str) -> list[str]:

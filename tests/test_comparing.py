@@ -67,11 +67,10 @@ EVENTS = [
 @pytest.mark.parametrize(("metric", "value"), [("word_perplexity", 7.389056), ("bits_per_byte", 0.7213475)])
 def test_words_and_bytes_are_those_of_the_validation_split_alone(metric: str, value: float) -> None:
     curve = Curve("r", "r", 0, EVENTS)
-    assert curve.points("validation", metric, "step")[1] == pytest.approx([value])
-    assert curve.points("train", metric, "step") == ([], [])
-    assert Curve("r", "r", 0, [START | {"validation_words": None, "validation_bytes": None}, *EVENTS[1:]]).points(
-        "validation", metric, "step"
-    ) == ([], [])
+    assert curve.points("validation", metric, "step")[1].tolist() == pytest.approx([value])
+    assert not len(curve.points("train", metric, "step")[0])
+    unknown = [START | {"validation_words": None, "validation_bytes": None}, *EVENTS[1:]]
+    assert not len(Curve("r", "r", 0, unknown).points("validation", metric, "step")[0])
 
 
 def test_reference_perplexities_are_dashed_lines_with_their_name_and_value() -> None:

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import MakeGraph, MakeRun, made_lines
+from conftest import MakeGraph, MakeRun, disk_with_room_for, made_lines
 from streamlit.testing.v1 import AppTest
 from test_pages import ROOT, label, page, put_in_state, sound, words
 
 from cortex import documents
 from cortex.data import Prepared, prepare, source_node
+from cortex.graph import Node
 from cortex.places import Places
 from cortex.preview import spans_of_text
 from cortex.references import known_references, references
@@ -27,19 +28,26 @@ from ui.uploads import keep_upload, shown_name
 
 
 @pytest.fixture(autouse=True)
-def processes(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[subprocess.Popen[bytes]]]:
-    """What the page starts; waited for at the end."""
+def processes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[subprocess.Popen[bytes]]]:
+    """What the page starts: processes that do nothing, but for a test that asks for `at_work`."""
     started: list[subprocess.Popen[bytes]] = []
     spawn = start.spawn_cortex
 
-    def recorded(*arguments: Any) -> subprocess.Popen[bytes]:
-        started.append(spawn(*arguments))
+    def recorded(arguments: list[str], log: Path, *others: Any) -> subprocess.Popen[bytes]:
+        at_work = "at_work" in request.fixturenames
+        started.append(spawn(arguments, log, *others) if at_work else subprocess.Popen(["sleep", "60"]))
         return started[-1]
 
     monkeypatch.setattr(start, "spawn_cortex", recorded)
     yield started
     for process in started:
-        process.wait(60)
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture
+def at_work() -> None:
+    """The processes that the page starts do what they are asked."""
 
 
 def opened(kind: str, **params: Any) -> AppTest:
@@ -91,16 +99,32 @@ def test_nothing_is_fetched_over_the_network_before_somebody_says_so(home: Place
     assert not processes and not home.store.exists()
 
 
-def test_a_text_is_prepared_and_measured_in_a_process_of_its_own(home: Places, make_graph: MakeGraph) -> None:
+def test_a_text_is_prepared_and_measured_in_a_process_of_its_own(at_work: None, home: Places, make_graph: MakeGraph) -> None:
     name = documents.create(home.documents, uploaded(home, make_graph))
     test = page("data", doc=name)
     end = time.monotonic() + 60
     while len(test.metric) < 8 and time.monotonic() < end:
-        time.sleep(0.3)
+        time.sleep(0.1)
         sound(test.run())
     folder = next(path for path in home.store.iterdir() if path.is_dir())
     assert known_references(folder) and known_statistics(Prepared(folder, {}))
     assert {"Uniform", "Unigram", "Bigram"} < {metric.label for metric in test.metric}
+
+
+def test_a_bar_shows_how_far_a_preparation_is(home: Places, make_graph: MakeGraph) -> None:
+    test = sound(page("data", doc=documents.create(home.documents, uploaded(home, make_graph))))
+    log = next(home.store.glob("*.json")).with_suffix(".log")
+    shown = []
+    for line in ("", "contacting the hub\n", "downloading x, 3.0 MB, 37 %\n", "tokenising train, 100 %\n"):
+        log.write_text(log.read_text() + line if line else "")
+        (bar,) = sound(test.run()).get("progress")
+        shown.append((bar.proto.value, bar.proto.text.replace("\\", "")))
+    assert shown == [
+        (0, "Preparing CustomData: reading the text"),
+        (0, "Preparing CustomData: contacting the hub"),
+        (37, "Preparing CustomData: downloading x, 3.0 MB, 37%"),
+        (100, "Preparing CustomData: tokenising train, 100%"),
+    ]
 
 
 def test_settings_are_tried_out_and_then_taken_into_the_graph(document: str, home: Places) -> None:
@@ -152,6 +176,14 @@ def test_lines_that_stand_in_two_splits_are_warned_of(home: Places, make_graph: 
     references(found), statistics(found)
     test = sound(page("data", doc=documents.create(home.documents, graph)))
     assert "Duplicates between splits: " in test.warning[0].value.replace("\\", "")
+
+
+def test_a_full_disk_is_said_and_the_page_stays_usable(home: Places, make_graph: MakeGraph) -> None:
+    name = documents.create(home.documents, uploaded(home, make_graph))
+    with disk_with_room_for(100):
+        test = sound(page("data", doc=name))
+    assert "The preparation cannot be started: File too large" in words(test)
+    assert sound(test.run()).get("progress")
 
 
 def open_part(test: AppTest, name: str) -> AppTest:
@@ -220,3 +252,47 @@ def test_a_document_with_a_path_that_is_no_text_is_told_of(home: Places, make_gr
     name = documents.create(home.documents, make_graph().with_param("data", "path", 5))
     test = sound(page("data", doc=name))
     assert test.error and not test.metric
+
+
+@pytest.fixture
+def opened_folder(home: Places, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that the app may read, with a text in it, beside one that it may not."""
+    folder = tmp_path / "open"
+    folder.mkdir()
+    (folder / "my-cats.txt").write_text("\n".join(made_lines()) + "\n")
+    (tmp_path / "secret.txt").write_text("secret\n" * 99)
+    monkeypatch.setenv("CORTEXNODUS_DATA", f"{tmp_path / 'gone'}:{folder}")
+    return folder
+
+
+def test_a_path_is_read_below_a_configured_folder(opened_folder: Path, home: Places) -> None:
+    field = next(field for field in opened("CustomData").text_input if field.label == "Or a path on this machine")
+    assert not field.disabled and str(opened_folder) in field.help.replace("\\", "")
+    for path in (opened_folder, opened_folder / "my-cats.txt"):
+        found = prepare(Node("data", "CustomData", {"path": str(path)}), home.store)
+        references(found), statistics(found)
+        test = opened("CustomData", path=str(path))
+        assert test.metric and not test.error
+    assert "my-cats.txt" in words(test)
+    test = opened("CustomData")
+    next(field for field in test.text_input if field.label == "Or a path on this machine").set_value(f" {path} ")
+    assert sound(test.run()).metric
+
+
+@pytest.mark.parametrize("path", ["secret.txt", "open/../secret.txt", "open/link.txt", "linked", "open-not/a.txt"])
+def test_no_path_leads_out_of_the_configured_folders(path: str, opened_folder: Path, tmp_path: Path, home: Places) -> None:
+    if "link" in path:
+        (opened_folder / "link.txt").symlink_to(tmp_path / "secret.txt")
+        (tmp_path / "linked").symlink_to(opened_folder)
+    (tmp_path / "open-not").mkdir()
+    test = opened("CustomData", path=f"{tmp_path}/{path}")
+    assert "outside the folders that this app may read; upload the file, or start the app with" in words(test)
+    assert not test.metric and not list(home.store.glob("*"))
+    assert "792 B" not in words(test)
+
+
+def test_a_path_that_is_not_there_is_said_and_without_a_folder_none_can_be_given(opened_folder: Path, monkeypatch: Any) -> None:
+    assert "no-such.txt does not exist" in words(opened("CustomData", path=str(opened_folder / "no-such.txt")))
+    monkeypatch.delenv("CORTEXNODUS_DATA")
+    (field,) = (field for field in opened("CustomData").text_input if field.label == "Or a path on this machine")
+    assert field.disabled and "CORTEXNODUS_DATA" in field.placeholder

@@ -132,9 +132,14 @@ def test_blocks_end_where_lines_end_and_long_lines_before_a_space() -> None:
     assert [word for block in found for word in block.split() if "x" not in word] == text.replace("x", "").split()
 
 
-def test_a_full_disk_is_one_clear_line_and_leaves_nothing(tmp_path: Path) -> None:
-    path = tmp_path / "text.txt"
+@pytest.mark.parametrize("room", [100, 300, 60_000], ids=["tokenizer", "meta", "tokens"])
+def test_a_full_disk_is_one_clear_line_and_leaves_nothing(tmp_path: Path, room: int) -> None:
+    path, store = tmp_path / "text.txt", tmp_path / "store"
     path.write_text("the cat sat on the mat .\n" * 20_000)
-    with disk_with_room_for(60_000), pytest.raises(OSError) as told:
-        prepare(node(path), tmp_path / "store")
-    assert told.value.strerror and [entry for entry in (tmp_path / "store").iterdir() if entry.is_dir()] == []
+    with (
+        disk_with_room_for(room),
+        pytest.raises(CorpusError, match="the disk is full: the prepared text has no room in") as told,
+    ):
+        prepare(node(path), store)
+    assert str(store) in str(told.value) and "\n" not in str(told.value) and list(store.iterdir()) == []
+    assert prepare(node(path), store)

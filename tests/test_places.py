@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from pathlib import Path
 
@@ -27,6 +28,14 @@ def test_the_folder_of_runs_can_be_named(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.chdir(tmp_path)
     where = places({"CORTEXNODUS_HOME": "/some/home"}, runs="mine")
     assert where.runs == tmp_path / "mine" and where.store == Path("/some/home/workspace/store")
+
+
+def test_texts_are_read_from_the_uploads_and_the_folders_that_were_configured(tmp_path: Path) -> None:
+    uploads = Path("/h/workspace/uploads")
+    assert places({"CORTEXNODUS_HOME": "/h"}).readable == places({"CORTEXNODUS_HOME": "/h", "CORTEXNODUS_DATA": ""}).readable
+    named = os.pathsep.join(["/a/b", "", str(tmp_path), "near"])
+    found = places({"CORTEXNODUS_HOME": "/h", "CORTEXNODUS_DATA": named}).readable
+    assert found == (uploads, Path("/a/b"), tmp_path, Path("near").absolute())
 
 
 @pytest.mark.parametrize("content", ["größe 🙂\n", b"\x00\xff", ""])

@@ -99,7 +99,16 @@ def test_a_longer_text_than_the_cap_is_counted_up_to_it_and_that_is_said(monkeyp
     assert found.bigram == compute(train[:1001], validation, 11).bigram
 
 
+def test_every_set_has_its_references_when_it_is_prepared(text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[tuple[str, float | None]] = []
+    monkeypatch.setattr(module, "QUICK", 10)
+    found = prepare(Node("data", "CustomData", {"path": str(text)}), tmp_path / "store", lambda *what: said.append(what))
+    assert quick_references(found) == compute(found.tokens("train"), found.tokens("validation"), found.vocab_size)
+    assert ("counting pairs of tokens", 1.0) in said
+
+
 def test_references_are_computed_once_and_kept_with_the_tokens(prepared: Prepared, monkeypatch: pytest.MonkeyPatch) -> None:
+    (prepared.path / FILE).unlink()  # as in a set that an earlier version prepared
     assert known_references(prepared.path) is None
     shares: list[float] = []
     found = references(prepared, shares.append)
@@ -119,6 +128,7 @@ def test_a_damaged_file_of_references_is_made_again(content: str, prepared: Prep
 
 
 def test_a_large_text_is_not_counted_by_somebody_in_a_hurry(prepared: Prepared, monkeypatch: pytest.MonkeyPatch) -> None:
+    (prepared.path / FILE).unlink()
     monkeypatch.setattr(module, "QUICK", 10)
     assert quick_references(prepared) is None
     found = references(prepared)

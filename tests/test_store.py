@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from conftest import MakeGraph, MakeRun, Start
 
@@ -48,11 +50,11 @@ def say(home: Places, capsys: pytest.CaptureFixture[str]) -> Say:
 
 def test_killed_at_random_moments_and_prepared_again_every_set_is_whole(start: Start, tmp_path: Path) -> None:
     path, folder, draw = tmp_path / "big.txt", tmp_path / "store", random.Random(7)
-    path.write_text("".join(" ".join(f"w{draw.randrange(5000)}" for _ in range(12)) + "\n" for _ in range(30_000)))
+    path.write_text("".join(" ".join(f"w{draw.randrange(5000)}" for _ in range(12)) + "\n" for _ in range(6_000)))
     for _ in range(8):
         child = start("-c", PREPARE, str(path), str(folder), draw.choice(("word", "bpe", "character")))
         assert child.stdout.readline() == "begins\n"
-        time.sleep(draw.uniform(0, 0.6))
+        time.sleep(draw.uniform(0, 0.3))
         child.kill()
         child.wait()
     for tokenizer in ("word", "bpe", "character"):
@@ -127,6 +129,22 @@ def test_prepare_takes_a_document_or_a_preset_and_tells_how_far_it_is(say: Say, 
         say("data", "prepare", "--preset", "small", "--set", "nodes.data.kind=WikiText2", "--set", "nodes.data.seq_len=0")[0]
         == 2
     )
+
+
+def test_what_was_read_of_a_long_text_does_not_stay_in_memory(tmp_path: Path) -> None:
+    path = tmp_path / "train.bin"
+    np.arange(2**22, dtype=np.uint32).tofile(path)
+    tokens = np.memmap(path, dtype=np.uint32, mode="r")
+
+    def held() -> int:
+        return int(re.search(r"RssFile:\s+(\d+) kB", Path("/proc/self/status").read_text())[1]) * 1024
+
+    assert int(tokens.sum(dtype=np.int64)) == 2**21 * (2**22 - 1)
+    before = held()
+    store.let_go(tokens[5:])
+    assert held() < before - path.stat().st_size * 3 // 4
+    assert int(tokens[7]) == 7
+    store.let_go(np.zeros(3))
 
 
 @pytest.mark.parametrize(("kind", "needs"), [("WikiText2", True), ("HubDataset", True), ("Shakespeare", False)])

@@ -1,149 +1,36 @@
-"""The Build page: preset cards until there is a graph; then the bar, the canvas, the faults, and the forms beside it."""
+"""The Build page: the gallery until there is a graph; then the bar, the canvas, the faults, and the forms beside it."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import streamlit as st
 
-from cortex import documents, units
+from cortex import units
 from cortex.builder import Plan
 from cortex.data import Prepared, source_node
 from cortex.edit import change_kind
-from cortex.graph import Edge, Graph, GraphError, Node, from_json, to_json
-from cortex.presets import PRESETS, preset, tidy
+from cortex.graph import Edge, Graph, Node
+from cortex.presets import tidy
 from cortex.registry import KINDS, ordered
-from ui import canvas, forms, page, session, start, uploads
+from cortex.rework import stem
+from ui import canvas, forms, page, session, start
+from ui.faults import faults, hints
+from ui.gallery import gallery
+from ui.history_bar import history_bar
+from ui.node_actions import alike, edge_actions, find_node, node_actions
 from ui.plain import plain
 from ui.recipe_panel import recipe_panel
+from ui.saving import saving
 from ui.theme import theme
-
-_TEXT = "build.text"
 
 
 def show() -> None:
     """Draw the page."""
     graph = session.graph()
     if graph is None:
-        _gallery()
+        gallery()
     else:
         session.keep_in_url()
         _editor(graph)
-
-
-# Without a graph: what to start from
-
-
-def _gallery() -> None:
-    page.begin("Build a GPT")
-    session.show_notice()
-    st.write("Pick a size. It opens as a graph that you can change, train and compare. Nothing is sent anywhere.")
-    chosen = st.segmented_control("Text to learn from", ["Shakespeare", "My own text"], default="Shakespeare", key=_TEXT)
-    source, params = "Shakespeare", {}
-    if chosen == "My own text":
-        source = "CustomData"
-        uploaded = st.file_uploader("Text file (UTF-8)", type=["txt", "md"], key="build.upload")
-        if uploaded is None:
-            st.info("Choose a text of some thousand words or more. It stays on this machine.", icon=":material/upload_file:")
-            _others()
-            return
-        stored = uploads.keep_upload(uploaded.name, uploaded.getvalue(), session.where().uploads)
-        params = {"path": str(stored)}
-    graphs = {name: preset(name, source, params) for name in PRESETS}
-    looks = {name: start.look(graph, session.where()) for name, graph in graphs.items()}
-    planned, prepared = looks["small"]
-    if planned.issues:
-        st.error(plain(planned.issues[0]), icon=":material/error:")
-        _others()
-        return
-    for column, (name, size) in zip(st.columns(len(PRESETS)), PRESETS.items(), strict=True):
-        with column, st.container(border=True):
-            _preset_card(name, size, graphs[name], *looks[name])
-    if prepared is None:
-        start.prepare_data(graphs["small"], session.where())
-    else:
-        _about_data(graphs["small"], prepared)
-    _others()
-
-
-def _preset_card(name: str, size: dict[str, Any], graph: Graph, planned: Plan, prepared: Prepared | None) -> None:
-    st.subheader(name, anchor=False)
-    st.metric("Parameters", units.count(planned.total))
-    st.markdown(
-        f"{size['num_layers']} blocks of width {size['embedding_dim']}, {size['nhead']} heads  \n"
-        f"feed-forward {size['dim_feedforward']:,}, dropout {size['dropout']:g}  \n"
-        f"{size['batch_size']} sequences of {graph.node('data').params['seq_len']} tokens a step, lr {size['lr']:g}"
-    )
-    if prepared:
-        st.caption(start.cost(graph, prepared, planned.total, session.where()))
-    else:
-        st.caption("Cost: known when the text is tokenised")
-    st.button(
-        f"Open {name}",
-        key=f"open.{name}",
-        type="primary" if name == "small" else "secondary",
-        width="stretch",
-        on_click=session.open_graph,
-        args=(graph,),
-    )
-
-
-def _about_data(graph: Graph, prepared: Prepared) -> None:
-    node = source_node(graph)
-    words = prepared.meta["splits"]
-    unknown = words["validation"]["unknown"] / max(1, words["validation"]["tokens"])
-    hidden = f"; {unknown:.1%} of the validation tokens are `<unk>`" if unknown else ""
-    st.caption(
-        f"{KINDS[node.kind].help} {prepared.count('train'):,} training tokens, {prepared.count('validation'):,} to validate, "
-        f"vocabulary {prepared.vocab_size:,}{hidden}."
-    )
-
-
-def _others() -> None:
-    st.divider()
-    left, right = st.columns(2)
-    with left:
-        folder = session.where().documents
-        known = documents.recent(folder, 12)
-        if known:
-            chosen = st.selectbox(
-                "Go on with a graph",
-                known,
-                index=None,
-                format_func=lambda name: _label(name),
-                placeholder="Graphs that you edited before",
-                key="build.recent",
-            )
-            if chosen:
-                session.open_document(chosen)
-                st.rerun()
-    with right:
-        _open_file()
-
-
-def _label(name: str) -> str:
-    try:
-        return f"{documents.load(session.where().documents, name).name} ({name[:4]})"
-    except (GraphError, documents.DocumentError):
-        return f"damaged ({name[:4]})"
-
-
-def _open_file() -> None:
-    uploaded = st.file_uploader("Open a graph document (.json)", type=["json"], key="build.document")
-    if uploaded is None:
-        return
-    try:
-        graph = from_json(uploaded.getvalue().decode("utf-8"), uploaded.name)
-    except UnicodeDecodeError:
-        st.error(plain(f"{uploaded.name}: not UTF-8, expected a graph document as JSON"))
-    except GraphError as error:
-        st.error("  \n".join(map(plain, error.problems[:20])))
-    else:
-        session.open_graph(graph)
-        st.rerun()
-
-
-# With a graph
 
 
 def _editor(graph: Graph) -> None:
@@ -154,30 +41,31 @@ def _editor(graph: Graph) -> None:
     _canvas(graph)
     node = source_node(graph)
     if planned.issues:
-        _faults(planned)
+        faults(planned)
     elif prepared is None and node is not None:
         start.prepare_data(graph, session.where())
     else:
+        hints(planned)
         _sizes(planned, prepared)
     with st.sidebar:
         _sidebar(planned)
 
 
 def _bar(planned: Plan, prepared: Prepared | None) -> None:
-    name, add, tools, train = st.columns([2.2, 2.2, 2.6, 2.4], vertical_alignment="bottom")
+    name, back, add, tools, train = st.columns([1.7, 2.2, 1.9, 2.9, 2.2], vertical_alignment="bottom")
     graph = planned.graph
     with name:
         key = forms.synced_key("build.name", graph.name)
         st.text_input("Name", key=key, max_chars=80, on_change=_rename, args=(key,))
+    with back:
+        history_bar(*st.columns(2))
     with add, st.popover("Add a node", icon=":material/add:", width="stretch"):
         _palette(graph)
     with tools:
         one, two, three = st.columns(3)
         one.button("Tidy", on_click=lambda: session.edit(tidy), width="stretch", help="Lay the nodes out in reading order.")
-        two.download_button(
-            "Save", to_json(graph), f"{graph.name}.json", "application/json", width="stretch",
-            help="Download the document. Every change is kept on disk as well.", on_click="ignore",
-        )  # fmt: skip
+        with two.popover("Save", width="stretch"):
+            saving(graph, planned.vocabulary)
         three.button("New", on_click=session.close, width="stretch", help="Back to the presets. This graph stays on disk.")
     with train:
         ready = not planned.issues and prepared is not None
@@ -214,7 +102,7 @@ def _add(kind: str, behind: str | None) -> None:
 
     def change(graph: Graph) -> Graph:
         nonlocal added
-        added = graph.free_id(_stem(kind))
+        added = graph.free_id(stem(kind))
         across = [place[0] for place in graph.layout.values()]
         down = [place[1] for place in graph.layout.values()]
         place = (min(across, default=0.0), max(down, default=-120.0) + 120.0)
@@ -225,15 +113,6 @@ def _add(kind: str, behind: str | None) -> None:
 
     session.edit(change)
     session.select(added)
-
-
-def _stem(kind: str) -> str:
-    """`gpt_block` for GPTBlock: a name that a person would give."""
-    words = []
-    for index, letter in enumerate(kind):
-        starts = letter.isupper() and index and (kind[index - 1].islower() or kind[index + 1 : index + 2].islower())
-        words.append(("_" if starts else "") + letter.lower())
-    return "".join(words)
 
 
 @st.fragment
@@ -250,16 +129,6 @@ def _canvas(graph: Graph) -> None:
         st.rerun()
 
 
-def _faults(planned: Plan) -> None:
-    roots = [issue for issue in planned.issues if issue.follows is None]
-    st.markdown(f"**{len(roots)} {'fault' if len(roots) == 1 else 'faults'} to mend before training**")
-    for number, issue in enumerate(roots):
-        text, go = st.columns([6, 1], vertical_alignment="center")
-        text.error(plain(issue), icon=":material/error:")
-        if issue.node and issue.node in planned.graph:
-            go.button("Select", key=f"fault.{number}", on_click=session.select, args=(issue.node,), width="stretch")
-
-
 def _sizes(planned: Plan, prepared: Prepared | None) -> None:
     graph = planned.graph
     columns = st.columns(4)
@@ -273,6 +142,7 @@ def _sizes(planned: Plan, prepared: Prepared | None) -> None:
 def _sidebar(planned: Plan) -> None:
     graph = planned.graph
     node_id, edge = session.selected(), session.selected_edge()
+    find_node(graph)
     if node_id and node_id in graph:
         _node_panel(planned, graph.node(node_id))
     elif edge:
@@ -293,15 +163,18 @@ def _node_panel(planned: Plan, node: Node) -> None:
     st.subheader(plain(f"{node.kind} · {node.id}"), anchor=False)
     if kind is None:
         st.error(plain(f"There is no node kind {node.kind}."))
+        node_actions(planned.graph, node)
     else:
         st.caption(kind.help)
+        node_actions(planned.graph, node)
+        if node.note:
+            st.info(plain(node.note), icon=":material/sticky_note_2:")
         if kind.role == "source":
             _source_kind(node)
+        alike(planned.graph, node)
         forms.node_form(planned, node)
         _ports(planned.graph, node)
-    left, right = st.columns(2)
-    left.button("Delete", key="node.delete", on_click=_delete, args=(node.id,), width="stretch", icon=":material/delete:")
-    right.button("Close", key="node.close", on_click=session.select, args=(None,), width="stretch")
+    st.button("Close", key="node.close", on_click=session.select, args=(None,), width="stretch")
 
 
 def _source_kind(node: Node) -> None:
@@ -356,13 +229,10 @@ def _edge_panel(graph: Graph, edge: tuple[str, str, str]) -> None:
     source, target, port = edge
     st.subheader(plain(f"{source} → {target}"), anchor=False)
     st.caption(plain(f"The output of {source} goes into the port {port} of {target}."))
+    edge_actions(graph, edge)
     left, right = st.columns(2)
     left.button("Delete", on_click=_disconnect, args=(edge,), width="stretch", icon=":material/delete:")
     right.button("Close", key="edge.close", on_click=session.select, args=(None,), width="stretch")
-
-
-def _delete(node_id: str) -> None:
-    session.edit(lambda graph: graph.remove(node_id))
 
 
 def _disconnect(edge: tuple[str, str, str]) -> None:

@@ -189,7 +189,7 @@ def _flow_node(
     border = f"1px solid {theme.line}"
     if faulty:
         border = f"2px solid {theme.fault}"
-    elif issues:
+    elif issues or node.bypass:
         border = f"2px dashed {theme.muted}"
     style = {
         "width": f"{_CARD_WIDTH}px",
@@ -266,9 +266,10 @@ def card(planned: Plan, node: Node, theme: Theme) -> str:
     shape = shape_text(planned.shapes[node.id]) if node.id in planned.shapes else units.UNKNOWN
     if KINDS.get(node.kind) and KINDS[node.kind].role == "loss":
         shape = "nats per token"
+    note = _safe(node.note).replace('"', "&quot;")
     cut = "overflow:hidden;text-overflow:ellipsis;white-space:nowrap"
     rows = [
-        f'<div style="margin:0;font-weight:600;{cut}">{_safe(node.kind)}</div>',
+        f'<div style="margin:0;font-weight:600;{cut}" title="{note}">{_safe(node.kind)}{" ✎" if node.note else ""}</div>',
         f'<div style="margin:0;display:flex;justify-content:space-between;gap:8px;color:{theme.muted}">'
         f'<span style="margin:0;white-space:nowrap;font-variant-numeric:tabular-nums">{_safe(shape)}</span>'
         f'<span style="margin:0;{cut}">{_safe(node.id)}</span></div>',
@@ -279,6 +280,8 @@ def card(planned: Plan, node: Node, theme: Theme) -> str:
             "display:-webkit-box;-webkit-line-clamp:2;-webkit-box-orient:vertical;overflow:hidden;overflow-wrap:anywhere"
         )
         rows.append(f'<div style="margin:0;color:{colour};{two_lines}">{_safe(issues[0].message)}</div>')
+    elif node.bypass:
+        rows.append(f'<div style="margin:0;color:{theme.muted}">bypassed</div>')
     else:
         rows.append(_parameters(planned, node, theme))
     return (_sheet(theme) if node is planned.graph.nodes[0] else "") + "".join(rows)

@@ -4,16 +4,31 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 
-from cortex.evaluate import perplexity
-from ui.theme import PALETTE, Theme
+from cortex.curves import Columns, along, as_perplexity, columns_of, values
+from cortex.lines import MOST_POINTS, Band, Points, smoothed, thinned
+from ui.strokes import (
+    colour_of,
+    dash_of,
+    draw_levels,
+    faint,
+    frame_layout,
+    legend_for,
+    line,
+    places,
+    safe,
+    set_axes,
+    thrifty,
+    uid_of,
+)
+from ui.theme import Theme
 
-# More points than a chart has pixels only make every refresh heavier.
-MOST_POINTS = 1500
+__all__ = ["AXES", "METRICS", "MOST_POINTS", "PERPLEXITIES", "PER_TOKEN", "Curve", "Group", "figure", "frame_layout", "look_of"]
 
 METRICS: dict[str, tuple[str, str, bool]] = {
     # key: title, axis, whether the axis is logarithmic
@@ -26,58 +41,96 @@ METRICS: dict[str, tuple[str, str, bool]] = {
     "tokens_per_second": ("Throughput", "tokens per second", False),
 }
 PERPLEXITIES = ("perplexity", "word_perplexity")
-AXES = {"step": "step", "tokens": "tokens seen", "epoch": "epoch", "elapsed": "minutes since start"}
+PER_TOKEN = ("loss", "perplexity")  # says nothing across runs that predict different tokens
+AXES = {
+    "step": "step", "tokens": "tokens seen", "epoch": "epoch", "elapsed": "minutes since start", "time": "clock",
+    "flops": "FLOPs",
+}  # fmt: skip
+_LONGEST_NAME = 34
+_LABELLED, _MARKED = 4, 16  # up to so many runs the best value is written, the best point ringed
+
+
+def look_of(metric: str) -> tuple[str, str, bool]:
+    """Title, axis and whether it is logarithmic; one that the app does not know is called what the event calls it."""
+    return METRICS.get(metric, (safe(metric), safe(metric), False))
 
 
 class Curve:
-    """The events of one run, thinned evenly to what a chart can show; the last is always kept."""
+    """One run for a chart. Everything is computed over all of its points; only what comes out to be drawn is thinned.
 
-    def __init__(self, run: str, name: str, colour: int, events: Sequence[Mapping[str, Any]]) -> None:
-        self.run, self.name, self.colour = run, name, colour
-        kinds: dict[str, list[Mapping[str, Any]]] = {"start": [], "train": [], "validation": []}
-        for event in events:
-            kinds.setdefault(event["event"], []).append(event)
-        self.every = math.ceil(len(kinds["train"]) / MOST_POINTS) or 1  # every how many training points one is drawn
-        self._points = {kind: _thin(kinds[kind]) for kind in ("train", "validation")}
-        start = kinds["start"][0] if kinds["start"] else {}
-        self._steps_per_epoch = start.get("steps_per_epoch")
-        self._per = {
-            "word_perplexity": _ratio(start.get("validation_tokens"), start.get("validation_words")),
-            "bits_per_byte": _ratio(start.get("validation_tokens"), start.get("validation_bytes"), math.log(2)),
-        }
+    Args:
+        columns: of the run; a list of events will do.
+        colour: the run's number in the palette.
+        flops: those of training on one token, where they are known.
+    """
+
+    def __init__(
+        self,
+        run: str,
+        name: str,
+        colour: int,
+        columns: Columns | Sequence[Mapping[str, Any]],
+        flops: float | None = None,
+    ) -> None:
+        self.run, self.name, self.colour, self.flops = run, name, colour, flops
+        self.columns = columns if isinstance(columns, Columns) else columns_of([dict(event) for event in columns])
+        self.every = math.ceil(self.columns.points("train") / MOST_POINTS) or 1
 
     @property
     def empty(self) -> bool:
         """Whether there is nothing to draw yet."""
-        return not any(self._points.values())
+        return not any(self.columns.points(kind) for kind in ("train", "validation"))
 
-    def points(self, kind: str, metric: str, axis: str) -> tuple[list[float], list[float]]:
-        """x and y of the `train` or `validation` events that have the metric. Words and bytes are those of the validation
-        split, so only its events have a perplexity per word or bits per byte."""
-        scale = self._per.get(metric, 1.0)
-        if scale is None or (metric in self._per and kind == "train"):
-            return [], []
-        source = "loss" if metric in ("perplexity", *self._per) else metric
-        rows = [event for event in self._points[kind] if event.get(source) is not None]
-        values = [row[source] * scale for row in rows]
-        values = [perplexity(value) for value in values] if metric in PERPLEXITIES else values
-        return [self._x(row, axis) for row in rows], values
+    def line(self, kind: str, metric: str, axis: str, smoothing: float = 0.0) -> Points:
+        """x and y (N,) of every `train` or `validation` event that has both; minutes for `elapsed`, seconds for `time`.
 
-    def _x(self, event: Mapping[str, Any], axis: str) -> float:
-        if axis == "elapsed":
-            return event["elapsed"] / 60
-        if axis == "epoch":
-            return event["step"] / (self._steps_per_epoch or 1)
-        return event[axis]
+        A smoothed perplexity is exp of the smoothed loss, so that both charts say the same.
+        """
+        if metric == "perplexity" and smoothing:
+            y = as_perplexity(smoothed(values(self.columns, kind, "loss"), smoothing))
+        else:
+            y = smoothed(values(self.columns, kind, metric), smoothing)
+        x = along(self.columns, kind, axis, self.flops)
+        sound = np.isfinite(x) & np.isfinite(y)
+        return x[sound] / (60 if axis == "elapsed" else 1), y[sound]
+
+    def points(
+        self, kind: str, metric: str, axis: str, smoothing: float = 0.0, *, log_x: bool = False, log_y: bool = False
+    ) -> Points:
+        """The same, without what a logarithmic axis has no place for, thinned so that extremes stay."""
+        x, y = self.line(kind, metric, axis, smoothing)
+        if log_x or log_y:
+            there = ((x > 0) | (not log_x)) & ((y > 0) | (not log_y))
+            x, y = x[there], y[there]
+        kept = thinned(x, y, log_x=log_x)
+        return x[kept], y[kept]
 
 
-def _ratio(tokens: float | None, units: float | None, each: float = 1.0) -> float | None:
-    return tokens / (units * each) if tokens and units else None
+@dataclass(frozen=True)
+class Group:
+    """Several runs drawn as the mean of their curves and a band around it, for `train` and `validation`."""
+
+    name: str
+    colour: int
+    bands: Mapping[str, Band]
 
 
-def _thin(events: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    stride = math.ceil(len(events) / MOST_POINTS) or 1
-    return events[::-1][::stride][::-1]
+@dataclass(frozen=True)
+class _Drawing:
+    """What the traces of one figure have in common."""
+
+    chart: go.Figure
+    metric: str
+    axis: str
+    log_x: bool
+    log_y: bool
+    smoothing: float
+    theme: Theme
+    runs: int
+    several: bool
+
+    def points(self, curve: Curve, kind: str, smoothing: float = 0.0) -> Points:
+        return curve.points(kind, self.metric, self.axis, smoothing, log_x=self.log_x, log_y=self.log_y)
 
 
 def figure(
@@ -87,105 +140,103 @@ def figure(
     theme: Theme,
     height: int = 340,
     levels: Mapping[str, float] | None = None,
+    *,
+    groups: Sequence[Group] = (),
+    smoothing: float = 0.0,
+    log_x: bool = False,
+    log_y: bool | None = None,
+    note: str = "",
+    revision: str | None = None,
 ) -> go.Figure:
     """Training thin, validation bold over it with its best point marked; one colour a run, several runs overlaid.
 
     Args:
         levels: values by their name, drawn as dashed lines across.
+        groups: drawn as mean and band, beside the curves.
+        smoothing: weight of the moving average of training; the points themselves stay visible behind it.
+        log_y: None takes what suits the metric.
+        note: a warning under the title, which a saved picture has too.
+        revision: while it stays the same, so does what the reader has zoomed and hidden; the runs' when None.
     """
-    title, unit, logarithmic = METRICS[metric]
-    chart = go.Figure()
+    title, unit, suits = look_of(metric)
+    log_y, log_x = suits if log_y is None else log_y, log_x and axis != "time"
+    several = len(curves) + len(groups) > 1
+    drawing = _Drawing(go.Figure(), metric, axis, log_x, log_y, smoothing, theme, len(curves) + len(groups), several)
+    for group in groups:
+        _draw_group(drawing, group)
     for curve in curves:
-        colour = PALETTE[curve.colour % len(PALETTE)]
-        name = curve.name if len(curves) > 1 else ""
-        x, y = curve.points("train", metric, axis)
-        if x:
-            opacity = 0.7 if metric in ("loss", "perplexity") else 0.9
-            _line(chart, (x, y), colour, 1.4, opacity, f"{name} training".strip(), legend=not name, markers=len(x) < 3)
-        x, y = curve.points("validation", metric, axis)
-        if x:
-            _line(chart, (x, y), colour, 3.0, 1.0, name or "validation", markers=len(x) < 40)
-            best = min(range(len(y)), key=y.__getitem__)
-            chart.add_scatter(
-                x=[x[best]], y=[y[best]], mode="markers+text", showlegend=False, hoverinfo="skip",
-                marker=dict(color=colour, size=11, symbol="circle-open", line=dict(width=2)),
-                text=[f"{y[best]:,.1f}" if metric in PERPLEXITIES else f"{y[best]:.3f}"],
-                textposition="top center", textfont=dict(color=theme.text, size=12), cliponaxis=False,
-            )  # fmt: skip
+        _draw_curve(drawing, curve)
+    chart = drawing.chart
     frame_layout(chart, theme, title, height)
-    chart.update_layout(uirevision="-".join([metric, axis, *(curve.run for curve in curves)]))
-    if len(curves) != 1:
-        chart.update_layout(legend=dict(x=0, xanchor="left", y=-0.22, yanchor="top"))
-    grid = dict(gridcolor=theme.line, zeroline=False, automargin=True, linecolor=theme.line)
-    chart.update_xaxes(title=AXES[axis], tickformat=",~r", **grid, showgrid=False)
-    chart.update_yaxes(title=unit, type="log" if logarithmic else "linear", **grid)
-    _draw_levels(chart, levels or {}, theme, logarithmic)
-    if logarithmic:
-        chart.update_yaxes(tickformat=",~r", dtick="D2" if _spread(chart, levels) > 4 else "D1", minor=dict(showgrid=False))
+    if note:
+        chart.update_layout(title_subtitle=dict(text=safe(note, 110), font=dict(size=12, color=theme.fault)), margin_t=72)
+    chart.update_layout(
+        uirevision="-".join([metric, axis, *(curve.run for curve in curves)]) if revision is None else revision,
+        meta=dict(filename=f"{metric}-{axis}", background=theme.background),
+    )
+    if len(curves) != 1 or groups:
+        legend_for(chart, len(curves) + len(groups), height)
+    set_axes(chart, theme, axis, (AXES[axis], unit), log_x, log_y)
+    draw_levels(chart, levels or {}, theme, log_y)
     return chart
 
 
-def _draw_levels(chart: go.Figure, levels: Mapping[str, float], theme: Theme, logarithmic: bool) -> None:
-    """Dashed lines from edge to edge, each with its name and value right of the chart, where no curve is; the axis reaches far
-    enough to show them."""
-    for name, value in levels.items():
-        chart.add_shape(
-            type="line", xref="paper", x0=0, x1=1, yref="y", y0=value, y1=value, layer="below",
-            line=dict(color=theme.muted, width=1.2, dash="dash"),
+def _draw_curve(drawing: _Drawing, curve: Curve) -> None:
+    name = safe(curve.name, _LONGEST_NAME) if drawing.several else ""
+    look = dict(colour=colour_of(curve.colour), dash=dash_of(curve.colour), group=curve.run, axis=drawing.axis)
+    trained, validated = drawing.points(curve, "train"), drawing.points(curve, "validation")
+    both = len(validated[0]) > 0
+    if len(trained[0]):
+        faint_line = 0.25 if drawing.smoothing else 0.7 if drawing.metric in PER_TOKEN else 0.9
+        shown = f"{name} training".strip() if both or not name else name
+        legend = not (drawing.several and both)
+        raw = line(
+            drawing.chart, trained, width=1.2, opacity=faint_line, name=shown, legend=legend and not drawing.smoothing,
+            markers=len(trained[0]) < 3, uid=uid_of(curve.run, "raw"), **look,
         )  # fmt: skip
-        chart.add_annotation(
-            xref="paper", x=1, xanchor="left", yref="y", y=math.log10(value) if logarithmic else value, yanchor="middle",
-            text=f"{name} {value:,.{0 if value >= 1000 else 1}f}", showarrow=False, xshift=4,
-            font=dict(color=theme.muted, size=11),
+        if drawing.smoothing:
+            raw.update(hoverinfo="skip", hovertemplate=None)
+            smooth = drawing.points(curve, "train", drawing.smoothing)
+            of_it = dict(name=shown if name else f"{shown}, smoothed", legend=legend, uid=uid_of(curve.run, "smooth"))
+            line(drawing.chart, smooth, width=1.8, opacity=0.95, **of_it, **look)
+    if both:
+        few = len(validated[0]) < 40
+        of_it = dict(name=name or "validation", markers=few, uid=uid_of(curve.run, "validation"))
+        line(drawing.chart, validated, width=3.0, opacity=1.0, **of_it, **look)
+        if drawing.runs <= _MARKED:
+            _mark_best(drawing, curve, *validated)
+
+
+def _mark_best(drawing: _Drawing, curve: Curve, x: np.ndarray, y: np.ndarray) -> None:
+    best, labelled = int(np.argmin(y)), drawing.runs <= _LABELLED
+    text = f"{y[best]:,.1f}" if drawing.metric in PERPLEXITIES else f"{y[best]:.3f}"
+    drawing.chart.add_scatter(
+        x=places(x[best : best + 1], drawing.axis), y=[float(y[best])], mode="markers+text" if labelled else "markers",
+        showlegend=False, hoverinfo="skip", legendgroup=curve.run, uid=uid_of(curve.run, "best"),
+        marker=dict(color=colour_of(curve.colour), size=11, symbol="circle-open", line=dict(width=2)),
+        text=[text] if labelled else None, textposition="top center", textfont=dict(color=drawing.theme.text, size=12),
+        cliponaxis=False,
+    )  # fmt: skip
+
+
+def _draw_group(drawing: _Drawing, group: Group) -> None:
+    colour, name = colour_of(group.colour), safe(group.name, _LONGEST_NAME)
+    for kind, found in group.bands.items():
+        bold = kind == "validation"
+        x, low = places(found.x, drawing.axis), found.low
+        if drawing.log_y:  # an interval may reach below 0, where a logarithmic axis has no place
+            low = np.maximum(low, np.min(found.mean[found.mean > 0], initial=1.0) / 100)
+        edge = dict(mode="lines", line=dict(width=0), hoverinfo="skip", showlegend=False, legendgroup=group.name)
+        drawing.chart.add_scatter(x=x, y=thrifty(found.high), uid=uid_of(group.name, f"{kind}-high"), **edge)
+        filled = dict(fill="tonexty", fillcolor=faint(colour, 0.28 if bold else 0.14))
+        drawing.chart.add_scatter(x=x, y=thrifty(low), uid=uid_of(group.name, f"{kind}-low"), **filled, **edge)
+        mean = line(
+            drawing.chart, (found.x, found.mean), axis=drawing.axis, colour=colour, dash=dash_of(group.colour),
+            group=group.name, width=3.0 if bold else 1.4, opacity=1.0 if bold else 0.7,
+            name=name if bold else f"{name} training",
+            legend=bold or "validation" not in group.bands, markers=bold and len(x) < 40, uid=uid_of(group.name, kind),
         )  # fmt: skip
-    if levels:
-        chart.update_layout(margin=dict(r=94))
-
-
-def frame_layout(chart: go.Figure, theme: Theme, title: str, height: int) -> None:
-    """Title, colours and hover of every chart of the app."""
-    chart.update_layout(
-        title=dict(text=f"<b>{title}</b>", font=dict(size=15, color=theme.text), x=0, xanchor="left", xref="paper", y=0.97),
-        height=height,
-        margin=dict(l=8, r=12, t=58, b=8),
-        paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)",
-        font=dict(color=theme.text, size=12, family="Source Sans, Source Sans 3, system-ui, sans-serif"),
-        template="none",
-        modebar=dict(bgcolor="rgba(0,0,0,0)", color=theme.muted, activecolor=theme.ring),
-        hovermode="x unified",
-        hoverlabel=dict(bgcolor=theme.card, font=dict(color=theme.text), bordercolor=theme.line),
-        legend=dict(orientation="h", x=1, xanchor="right", y=1.02, yanchor="bottom", bgcolor="rgba(0,0,0,0)"),
-    )
-
-
-def _spread(chart: go.Figure, levels: Mapping[str, float] | None) -> float:
-    """How many times the least value the largest is."""
-    drawn = [np.asarray(trace.y, float) for trace in chart.data] + [np.array(list((levels or {}).values()), float)]
-    values = np.concatenate([*drawn, np.zeros(1)])
-    values = values[np.isfinite(values) & (values > 0)]
-    return float(values.max() / values.min()) if len(values) else 1.0
-
-
-def _line(
-    chart: go.Figure,
-    points: tuple[list[float], list[float]],
-    colour: str,
-    width: float,
-    opacity: float,
-    name: str,
-    *,
-    markers: bool = False,
-    legend: bool = True,
-) -> None:
-    chart.add_scatter(
-        x=np.asarray(points[0]),  # plotly looks at every number of a list, and sends an array in a quarter of the bytes
-        y=np.asarray(points[1]),
-        mode="lines+markers" if markers else "lines",
-        name=name,
-        opacity=opacity,
-        showlegend=legend,
-        line=dict(color=colour, width=width),
-        marker=dict(size=6),
-        hovertemplate="%{y:,.4~r}",
-    )
+        mean.update(
+            customdata=np.stack([found.low, found.high], 1).astype(np.float32),
+            hovertemplate="%{y:,.4~r} (%{customdata[0]:,.4~r} to %{customdata[1]:,.4~r})",
+        )

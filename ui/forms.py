@@ -14,6 +14,7 @@ from cortex.graph import Graph, Node
 from cortex.params import Bool, Choice, Float, Int, Param, complete
 from cortex.presets import MODEL, model_settings, set_model
 from cortex.registry import KINDS
+from cortex.rework import set_many
 from cortex.source_params import PLACE_PARAMS
 from ui import session, uploads
 from ui.plain import plain
@@ -82,7 +83,13 @@ def node_form(planned: Plan, node: Node) -> None:
 
 def _set_param(node_id: str, name: str, value: Any) -> None:
     """A form can still report a value when its node has just been deleted, here or in another tab: then nothing is set."""
-    session.edit(lambda graph: graph.with_param(node_id, name, value) if node_id in graph else graph)
+
+    def change(graph: Graph) -> Graph:
+        if node_id not in graph:
+            return graph
+        return set_many(graph, [node.id for node in session.edited_together(graph, node_id)], name, value)
+
+    session.edit(change)
 
 
 def _set_params(node_id: str, changes: dict[str, Any]) -> None:

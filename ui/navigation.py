@@ -22,6 +22,8 @@ def navigation() -> StreamlitPage:
             st.Page("pages/data.py", title="Data", icon=":material/dataset:"),
             st.Page("pages/train.py", title="Train", icon=":material/monitoring:"),
             st.Page("pages/runs.py", title="Runs", icon=":material/table_rows:"),
+            st.Page("pages/run.py", title="Run", visibility="hidden"),  # opened from a table or a chart
+            st.Page("pages/sweeps.py", title="Sweeps", icon=":material/tune:"),
             st.Page("pages/generate.py", title="Generate", icon=":material/edit_note:"),
             st.Page("pages/export.py", title="Export", icon=":material/code:"),
         ],

@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
+import os
 import threading
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
 from cortex.comparable import names
+from cortex.curves import Columns, CurveReader
 from cortex.metrics import EventReader, Progress
 from cortex.references import NAMES, known_references
 from cortex.runs import Run, RunError, list_runs, summary
 from ui.charts import Curve
 
-__all__ = ["curve", "levels", "names", "read_events", "read_summary"]
+__all__ = ["columns", "curve", "curves", "flops_of", "levels", "names", "read_events", "read_summary"]
 
 
 def read_events(run: Run) -> list[dict[str, Any]]:
-    """The run's events; not to be changed, other sessions share them."""
+    """Every event of the run, as it came; not to be changed, other sessions share them. For its curves `columns` costs a
+    hundredth of the memory."""
     lock, reader = _reader(str(run.path))
+    with lock:
+        return reader.read()
+
+
+def columns(run: Run) -> Columns:
+    """The run's points, and its other events."""
+    lock, reader = _curve_reader(str(run.path))
     with lock:
         return reader.read()
 
@@ -32,11 +43,42 @@ def read_summary(run: Run) -> dict[str, Any]:
     return summary(run, found)
 
 
+def colours(root: Path) -> dict[str, int]:
+    """The number of each run in the palette: its place among all runs, oldest first, so it stays when others are toggled."""
+    return {name: number for number, name in enumerate(sorted(run.id for run in list_runs(root)))}
+
+
 def curve(run: Run, root: Path, name: str) -> Curve:
-    """The run for a chart. Its colour is its place among all runs, oldest first, so it stays when others are toggled."""
-    oldest_first = sorted(other.id for other in list_runs(root))
-    colour = oldest_first.index(run.id) if run.id in oldest_first else 0  # a run can be deleted while it is watched
-    return Curve(run.id, name, colour, read_events(run))
+    """The run for a chart."""
+    return curves([run], root, {run.id: name})[0]
+
+
+def curves(runs: Iterable[Run], root: Path, names: dict[str, str], *, flops: bool = False) -> list[Curve]:
+    """The runs for a chart, in this order.
+
+    Args:
+        flops: they are drawn over FLOPs, so those of a token are needed too.
+    """
+    numbers = colours(root)
+    return [
+        Curve(run.id, names[run.id], numbers.get(run.id, 0), columns(run), flops_of(run) if flops else None)
+        for run in runs  # one can be deleted while it is watched, and has no number then
+    ]
+
+
+def flops_of(run: Run, vocabulary: int | None = None) -> float | None:
+    """FLOPs of training this run on one token; None where they cannot be told.
+
+    Args:
+        vocabulary: tokens of its data, where the caller knows that already.
+    """
+    try:
+        found = os.stat(run.path / "run.json")
+    except OSError:
+        return None
+    vocabulary = vocabulary or columns(run).start.get("vocabulary")
+    mark = found.st_ino, found.st_size, found.st_mtime_ns
+    return _flops(str(run.path), mark, vocabulary if type(vocabulary) is int else None)
 
 
 def levels(runs: list[Run], store: Path) -> dict[str, float]:
@@ -51,9 +93,24 @@ def levels(runs: list[Run], store: Path) -> dict[str, float]:
     return {name: getattr(found, name) for name in NAMES} if found else {}
 
 
-@st.cache_resource(max_entries=24, show_spinner=False)  # the runs whose curves are looked at; their events take memory
+@st.cache_resource(max_entries=4, show_spinner=False)  # the runs whose log is looked at; all events take memory
 def _reader(path: str) -> tuple[threading.Lock, EventReader]:
     return threading.Lock(), EventReader(Path(path) / "metrics.jsonl")
+
+
+@st.cache_resource(max_entries=512, show_spinner=False)  # 10,000 points take less than a megabyte
+def _curve_reader(path: str) -> tuple[threading.Lock, CurveReader]:
+    return threading.Lock(), CurveReader(Path(path) / "metrics.jsonl")
+
+
+@st.cache_data(max_entries=4096, show_spinner=False)
+def _flops(path: str, mark: tuple[int, ...], vocabulary: int | None) -> float | None:
+    from cortex.flops import flops_per_token  # loads torch, which a page that only lists runs does without
+
+    try:
+        return flops_per_token(Run(Path(path)).graph(), vocabulary)
+    except RunError:
+        return None
 
 
 @st.cache_resource(max_entries=4096, show_spinner=False)

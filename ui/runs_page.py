@@ -1,220 +1,154 @@
-"""The Runs page: every run in a table, the chosen ones overlaid, what differs between them, and what can be taken away."""
+"""The Runs page: every run in a table; below it charts, comparison and views of the ticked ones, and what can be taken away.
+
+The parts are drawn in fragments that run again by themselves while runs go on, so they start no such fragment of their own.
+"""
 
 from __future__ import annotations
 
-import html
+from collections import Counter
+from collections.abc import Callable, Sequence
 from typing import Any
 
-import pandas as pd
 import streamlit as st
 
-from cortex import units
-from cortex.compare import settings
-from cortex.runs import ACTIVE, Run, RunError, list_runs
-from ui import charts, comparing, page, reading, session, start
+from cortex import run_columns as columns
+from cortex.runs import ACTIVE
+from ui import page, runs_actions, runs_view, session
 from ui.plain import plain
-from ui.plot import show_chart
-from ui.theme import PALETTE, theme
+from ui.runs_table import TICKED, first_look, table
+from ui.runs_view import View
 
-_TABLE = "runs.table"
-_POLL_SECONDS = 2.0
-_RESULTS = (
-    "best validation perplexity", "best validation loss", "perplexity per word", "bits per byte", "at step", "parameters",
-)  # fmt: skip
+Row = dict[str, Any]
+_LIVE_SECONDS, _IDLE_SECONDS = 2.0, 10.0  # between two looks at the folder of runs
+_PARTS = ("Charts", "Comparer", "Many runs", "Take away")
+_PART = "part"
 
 
 def show() -> None:
     """Draw the page."""
     page.begin("Runs")
+    session.show_notice()
     session.keep_in_url()
-    runs = list_runs(session.where().runs)
-    if not runs:
-        st.info("No run yet. Open a preset on the Build page and press Train; each run then has a row here.")
-        if st.button("Go to Build", type="primary"):
-            st.switch_page("pages/build.py")
+    st.session_state.pop(TICKED, None)
+    asks = any(key in st.query_params for key in (runs_view.FILTER, runs_view.SORT, runs_view.BY, runs_view.SHOWN))
+    rows = runs_view.all_rows(at_once=not asks)
+    if not rows:
+        _empty()
         return
-    live = any(run.state() in ACTIVE for run in runs)
-    st.fragment(_shown, run_every=_POLL_SECONDS if live else None)(live, len(runs))
+    first = st.empty()
+    if any(row["settings"] is None for row in rows):
+        # Reading the settings loads torch: until then the table has all the rest.
+        with first.container():
+            _head(rows, None)
+            first_look(columns.in_order([row for row in rows if not row["archived"]], "created"))
+        rows = runs_view.all_rows()
+        first.empty()
+    head = st.container()
+    runs_view.controls(rows)  # drawn first: only then does the session have what the URL says
+    view = runs_view.view(rows)
+    with head:
+        _head(rows, view)
+    if view.problem:
+        st.error(plain(f"Filter, not applied: {view.problem}"), icon=":material/filter_alt_off:")
+    ticked = _ticked(rows)
+    runs_actions.bar(ticked, rows)
+    live = any(row["state"] in ACTIVE for row in rows)
+    st.fragment(_table, run_every=_LIVE_SECONDS if live else _IDLE_SECONDS)(_mark(rows))
+    _hidden(view, ticked)
+    part = st.segmented_control(
+        "Part", _PARTS, default=_PARTS[0], key=_PART, bind="query-params", required=True, label_visibility="collapsed"
+    )
+    moving = any(row["state"] in ACTIVE for row in (ticked if part != "Many runs" else view.rows))
+    st.fragment(_part, run_every=_part_seconds(len(ticked)) if moving and part in _PARTS[::2] else None)(part)
 
 
-def _shown(live: bool, count: int) -> None:
-    """Table, charts and comparison, drawn again together while a run goes on, so that they never disagree."""
-    runs = list_runs(session.where().runs)
-    if len(runs) != count or live != any(run.state() in ACTIVE for run in runs):
+def _empty() -> None:
+    st.info("No run yet. Open a preset on the Build page and press Train; each run then has a row here.")
+    if st.button("Go to Build", type="primary"):
+        st.switch_page("pages/build.py")
+
+
+def _table(mark: Any) -> None:
+    """The table as it is now. The page is drawn again where what it offers has changed, or something was ticked."""
+    if st.session_state.pop(TICKED, False):
         st.rerun()
-    chosen = _table(runs, [reading.read_summary(run) for run in runs])
-    if not chosen:
+    rows = runs_view.all_rows()
+    if _mark(rows) != mark:
+        st.rerun()
+    table(runs_view.view(rows))
+
+
+def _mark(rows: Sequence[Row]) -> int:
+    """What differs when the page has other things to offer: another run, state or label."""
+    return hash(tuple((row["run"], row["state"], row["name"], row["starred"], row["archived"], *row["tags"]) for row in rows))
+
+
+def _head(rows: Sequence[Row], view: View | None) -> None:
+    """How many runs there are, and what those shown have in common."""
+    counts = Counter(row["state"] for row in rows)
+    said = [f"{len(rows):,} {'run' if len(rows) == 1 else 'runs'}"]
+    said += [f"{count:,} {state}" for state, count in counts.most_common()]
+    if view is None:
+        st.caption(" · ".join([*said, "reading their settings …"]))
+        return
+    if view.archived:
+        said.append(f"{view.archived:,} archived")
+    if view.hidden:
+        said.append(f"{len(view.rows):,} shown")
+    alike = columns.alike(view.rows) if len(view.rows) > 1 else {}
+    common = f" — alike in all shown: {', '.join(f'{name} {value}' for name, value in alike.items())}" if alike else ""
+    st.caption(plain(" · ".join(said) + common))
+
+
+def _ticked(rows: Sequence[Row]) -> list[Row]:
+    known = {row["run"]: row for row in rows}
+    return [known[name] for name in runs_view.chosen_ids() if name in known]
+
+
+def _hidden(view: View, ticked: Sequence[Row]) -> None:
+    """Ticked runs that the filter hides are said, since the charts below still show them."""
+    shown = {row["run"] for row in view.rows}
+    out = [row["run"] for row in ticked if row["run"] not in shown]
+    if out:
+        are = "run is" if len(out) == 1 else "runs are"
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.caption(f"{len(out)} ticked {are} not among those shown above.", width="content")
+            st.button("Untick them", key="runs.untick", type="tertiary", on_click=runs_view.choose,
+                      args=([row["run"] for row in ticked if row["run"] in shown],))  # fmt: skip
+    if not view.rows:
+        st.info("No run meets the filter. Take something away from it.", icon=":material/filter_alt:")
+
+
+def _part_seconds(count: int) -> float:
+    """Seconds between two drawings of the charts: each costs the more the more curves there are."""
+    return 2.0 if count <= 5 else 4.0 if count <= 20 else 8.0
+
+
+def _part(part: str) -> None:
+    """The part of the page that was chosen, of the runs as they are now."""
+    rows = runs_view.all_rows()
+    ticked = _ticked(rows)
+    if part == "Many runs":
+        from ui.views import views
+
+        views(runs_view.view(rows).rows, [row["run"] for row in ticked])
+        return
+    if not ticked:
         st.caption("Tick runs at the left of the table to lay them over each other.")
         return
-    _overlay([run.id for run in chosen])
-    _differences(chosen)
-    _downloads(chosen)
+    _drawn(part)(ticked)
 
 
-def _table(runs: list[Run], rows: list[dict[str, Any]]) -> list[Run]:
-    """The table; the chosen runs come out, those of the URL when the page has just been opened."""
-    frame = pd.DataFrame(
-        {
-            "name": [row["name"] for row in rows],
-            "state": [row["state"] for row in rows],
-            "progress": [(row["step"] or 0) / row["last_step"] if row["last_step"] else None for row in rows],
-            "perplexity": [row["best_perplexity"] for row in rows],
-            "loss": [row["best_loss"] for row in rows],
-            "at step": [row["best_step"] for row in rows],
-            "per word": [row["word_perplexity"] for row in rows],
-            "bits per byte": [row["bits_per_byte"] for row in rows],
-            "data": [row["source"] for row in rows],
-            "vocabulary": [row["vocabulary"] for row in rows],
-            "parameters": [row["parameters"] for row in rows],
-            "tokens seen": [row["tokens"] for row in rows],
-            "tokens/s": [row["tokens_per_second"] for row in rows],
-            "minutes": [row["elapsed"] / 60 if row["elapsed"] else None for row in rows],
-            "started": [pd.to_datetime(row["created"]) for row in rows],
-        }
-    )
-    number = st.column_config.NumberColumn
-    event = st.dataframe(
-        frame,
-        # Rows are chosen by their place: other runs make another table, which takes the choice from the URL.
-        key=f"{_TABLE}.{hash(tuple(run.id for run in runs))}",
-        hide_index=True,
-        placeholder=units.UNKNOWN,
-        on_select="rerun",
-        selection_mode="multi-row",
-        height=min(38 + 35 * len(rows), 320),
-        column_config={
-            "progress": st.column_config.ProgressColumn(format="percent", min_value=0.0, max_value=1.0, width="small"),
-            "perplexity": number(
-                format="%,.1f",
-                help="Per token: exp of the best validation loss. Compares runs on the same tokens.",
-            ),
-            "per word": number(
-                format="%,.1f",
-                help="Perplexity per word, whatever the tokens: exp(loss × tokens / words of the validation text). "
-                "A dash where it would not be honest: words hidden by <unk>, or tokens that do not say where a word ends.",
-            ),
-            "loss": number(format="%.3f", help="Nats per token, the lowest of all validations."),
-            "at step": number(format="localized"),
-            "bits per byte": number(
-                format="%.3f", help="A dash where it would not be honest: words hidden by <unk>, or text lost."
-            ),
-            "vocabulary": number(format="localized"),
-            "parameters": number(format="localized"),
-            "tokens seen": number(format="localized"),
-            "minutes": number(format="%.1f"),
-            "tokens/s": number(format="%,.0f"),
-            "started": st.column_config.DatetimeColumn(format="D MMM HH:mm"),
-        },
-        selection_default={"selection": {"rows": _from_url(runs)}},
-    )
-    chosen = [runs[index] for index in event.selection.rows if index < len(runs)]
-    wanted = ",".join(run.id for run in chosen)
-    if wanted and st.query_params.get("runs") != wanted:
-        st.query_params["runs"] = wanted
-    elif not wanted and "runs" in st.query_params:
-        del st.query_params["runs"]
-    return chosen
+def _drawn(part: str) -> Callable[[list[Row]], None]:
+    """The function that draws a part; loaded when it is wanted, since charts load torch."""
+    if part == "Charts":
+        from ui.overlay import overlay
 
+        return overlay
+    if part == "Comparer":
+        from ui.comparer import comparer
 
-def _from_url(runs: list[Run]) -> list[int]:
-    wanted = st.query_params.get("runs", "").split(",")
-    return [index for index, run in enumerate(runs) if run.id in wanted]
+        return comparer
+    from ui.take_away import take_away
 
-
-def _overlay(ids: list[str]) -> None:
-    root = session.where().runs
-    chosen = [run for run in list_runs(root) if run.id in ids]
-    rows = {run.id: reading.read_summary(run) for run in chosen}
-    names = reading.names(rows)
-    honest = comparing.measures(list(rows.values()))
-    why = comparing.why_not({names[name]: row for name, row in rows.items()})
-    if why:
-        st.warning(plain(why), icon=":material/balance:")
-    left, right = st.columns(2)
-    axis = left.segmented_control(
-        "Horizontal axis", list(charts.AXES), default="step", key="runs.axis", format_func=charts.AXES.get, required=True
-    )
-    measure = right.segmented_control(
-        "Measured by", honest, default=honest[0], key=f"runs.measure.{'-'.join(honest)}", required=True,
-        format_func=lambda name: charts.METRICS[name][0], help=comparing.HELP,
-    )  # fmt: skip
-    curves = [reading.curve(run, root, names[run.id]) for run in chosen]
-    levels = reading.levels(chosen, session.where().store)
-    for column, metric in zip((left, right), ("loss", measure), strict=True):
-        across = levels if metric == "perplexity" else None
-        chart = charts.figure(curves, metric, axis, theme(), height=380, levels=across)
-        with column:
-            show_chart(chart, key=f"runs.{metric}")
-    if levels and measure == "perplexity":
-        st.caption("Dashed: models that only count tokens, on the same validation split.")
-
-
-def _differences(chosen: list[Run]) -> None:
-    st.subheader("What differs", anchor=False)
-    columns: dict[str, dict[str, Any]] = {}
-    rows = {run.id: reading.read_summary(run) for run in chosen}
-    names = reading.names(rows)
-    for run in chosen:
-        row = rows[run.id]
-        try:
-            flat = settings(run.graph())
-        except RunError as error:
-            st.error(plain(error))
-            continue
-        best = {
-            "best validation perplexity": units.perplexity(row["best_perplexity"]),
-            "best validation loss": units.loss(row["best_loss"]),
-            "perplexity per word": units.perplexity(row["word_perplexity"]),
-            "bits per byte": units.loss(row["bits_per_byte"]),
-            "at step": units.UNKNOWN if row["best_step"] is None else f"{row['best_step']:,}",
-            "parameters": units.count(row["parameters"]),
-        }
-        columns[names[run.id]] = best | {key: str(value) for key, value in flat.items()}
-    frame = pd.DataFrame(columns)
-    every = st.toggle("Show all settings", key="runs.all")
-    if not every:
-        results = frame.index.isin(_RESULTS)
-        differs = frame.nunique(axis=1, dropna=False) > 1
-        frame = frame[differs | results]
-    st.dataframe(frame.fillna(units.UNKNOWN), width="stretch", height=min(38 + 35 * len(frame), 600))
-
-
-def _downloads(chosen: list[Run]) -> None:
-    st.subheader("Take away", anchor=False)
-    for run in chosen:
-        row = reading.read_summary(run)
-        name, weights, tokenizer, document, look = st.columns([2.4, 1.6, 1.4, 1.4, 1.2], vertical_alignment="center")
-        colour = PALETTE[reading.curve(run, run.path.parent, "").colour % len(PALETTE)]
-        name.html(f'<span style="color:{colour}">●</span> {_escaped(row["name"])} <small>{_escaped(run.id)}</small>')
-        best = run.checkpoint("best")
-        if best.is_file():
-            label = f"Weights, {units.size(best.stat().st_size)}"
-            weights.download_button(
-                label, lambda best=best: best.read_bytes(), f"{run.id}.safetensors", key=f"weights.{run.id}",
-                width="stretch", on_click="ignore", help=f"The best weights, of step {row['best_step']:,}, as safetensors.",
-            )  # fmt: skip
-        else:
-            weights.caption("no weights yet")
-        words = run.path / "tokenizer.json"
-        if words.is_file():
-            tokenizer.download_button(
-                "Tokenizer", words.read_bytes(), f"{run.id}-tokenizer.json", key=f"tokenizer.{run.id}",
-                width="stretch", on_click="ignore",
-            )  # fmt: skip
-        if row["state"] != "damaged":
-            document.download_button(
-                "Document", start.document_of(run), f"{run.id}.json", key=f"document.{run.id}",
-                width="stretch", on_click="ignore", help="The graph and training settings that the run was started with.",
-            )  # fmt: skip
-        look.button("Watch", key=f"watch.{run.id}", on_click=_watch, args=(run.id,), width="stretch")
-    if st.session_state.pop(session.WATCH, False):
-        st.switch_page("pages/train.py")
-
-
-def _watch(run_id: str) -> None:
-    st.session_state[session.RUN] = run_id
-    st.session_state[session.WATCH] = True
-
-
-def _escaped(text: str) -> str:
-    return html.escape(text)
+    return take_away

@@ -12,9 +12,10 @@ from typing import Any
 import streamlit as st
 
 from cortex import documents
-from cortex.graph import Graph, GraphError, from_document, to_document
+from cortex.graph import Graph, GraphError, Node, from_document, to_document
+from cortex.history import History
 from cortex.places import Places, places
-from cortex.presets import tidy
+from cortex.rework import EditError
 from ui.plain import plain
 
 # What the session holds; all of it plain data that can be rebuilt.
@@ -36,6 +37,10 @@ WRITTEN = "written"  # the text that the Generate page wrote last
 PROOF = "proof"  # the last proof of the Export page: key of what was proved, its rows, its error
 RANGE = "range"  # the learning-rate test that this session started: file, process
 WATCH = "watch"  # set for one script run: go to the Train page
+ALIKE = "alike"  # a setting of a node is made in every node of its kind
+REPAIRS = "repairs"  # what would mend each fault of the graph as it is
+REPORT = "report"  # the report that this session has made last: key, path, time, or its error
+OPEN = "open"  # set for one script run: go to the page of this run
 ENTERED = "entered"  # the entry file has run in this session
 
 
@@ -81,6 +86,8 @@ def graph() -> Graph | None:
 def open_graph(new: Graph) -> None:
     """Start editing a graph as a new document; nodes that have no place yet get one."""
     if any(node.id not in new.layout for node in new.nodes):
+        from cortex.presets import tidy  # loads torch, which a page that only lists runs does without
+
         new = tidy(new)
     _switch(documents.create(where().documents, new))
 
@@ -98,7 +105,7 @@ def close() -> None:
 
 
 def edit(change: Callable[[Graph], Graph]) -> Graph:
-    """Apply a change to the document and keep it."""
+    """Apply a change to the document and keep it. What the change refuses (EditError) is told, and nothing is changed."""
     name = st.session_state.get(DOCUMENT) or document_id()
     try:
         after = documents.update(where().documents, name or "", change)
@@ -107,10 +114,30 @@ def edit(change: Callable[[Graph], Graph]) -> Graph:
         if after is None:
             return Graph()
         name = st.session_state[DOCUMENT]
+    except EditError as error:
+        notify(str(error))
+        return graph() or Graph()
     except GraphError as error:
         notify(f"The file of this graph was damaged outside the app; it is left as it is. {error}")
         close()
         return Graph()
+    return _edited(name, after)
+
+
+def go(by: int) -> None:
+    """Undo the last edit (-1), or make the last undone one again (1)."""
+    name = document_id()
+    if name:
+        _edited(name, documents.go(where().documents, name, by))
+
+
+def steps() -> History:
+    """The edits of the document that can be undone and made again."""
+    name, now = document_id(), graph()
+    return documents.steps(where().documents, name, now) if name and now else History()
+
+
+def _edited(name: str, after: Graph) -> Graph:
     st.session_state[GRAPH] = to_document(after)
     st.session_state[STAMP] = documents.stamp(where().documents, name)
     if selected() and selected() not in after:
@@ -136,6 +163,12 @@ def keep_in_url(**params: str | None) -> None:
     for key, value in wanted.items():
         if value is not None and st.query_params.get(key) != value:
             st.query_params[key] = value
+
+
+def edited_together(graph: Graph, node_id: str) -> list[Node]:
+    """The nodes that a setting made in this one is made in: itself, or all of its kind where the visitor chose that."""
+    node = graph.node(node_id)
+    return graph.of_kind(node.kind) if st.session_state.get(ALIKE) == node.kind else [node]
 
 
 def selected() -> str | None:

@@ -20,6 +20,7 @@ from cortex.places import Places, write_atomically
 from cortex.repeat import Repeat, repeat
 from cortex.runs import ACTIVE, RESUMABLE, Run, list_runs, process_started
 from cortex.statistics import known_statistics
+from cortex.verbs.common import share_in
 from ui import reading, session
 from ui.plain import plain
 
@@ -36,7 +37,7 @@ def look(graph: Graph, where: Places) -> tuple[Plan, data.Prepared | None]:
     planned = plan(graph)
     if node is None or planned.issues_of(node.id):
         return planned, None
-    fault = data.outside(node, [where.uploads])
+    fault = data.outside(node, where.readable)
     prepared = None
     if fault is None:
         try:
@@ -44,7 +45,7 @@ def look(graph: Graph, where: Places) -> tuple[Plan, data.Prepared | None]:
         except CorpusError as error:
             fault = str(error).removeprefix("path: ")
     if prepared is not None:
-        planned = plan(graph, prepared.vocab_size)
+        planned = plan(graph, *prepared.sizes)
         fault = data.too_short(node, prepared)
     if fault is None:
         fault = st.session_state.get(session.PREPARING, {}).get("error", {}).get(_key(node))
@@ -73,7 +74,11 @@ def prepare_data(graph: Graph, where: Places) -> None:
             st.info(f"The text ({units.size(size)}) is not tokenised yet; shapes and parameters wait for its vocabulary.")
             if not st.button("Tokenise the text", help="Reads the whole text once; the result is kept on disk."):
                 return
-        _start_preparing(graph, node, where)
+        try:
+            st.session_state[session.PREPARING] = {"key": _key(node), **_spawn_measure(graph, node, where)}
+        except OSError as error:  # a full disk
+            st.error(plain(f"The preparation cannot be started: {error.strerror}, in {where.store}"), icon=":material/error:")
+            return
     _watch_preparing(node, where)
 
 
@@ -93,7 +98,7 @@ def _watch_preparing(node: Node, where: Places) -> None:
     except CorpusError as problem:
         found, error = None, str(problem)
     if alive and found is None:
-        st.status(plain(f"Preparing {node.kind}: {said or 'reading the text'}"), state="running")
+        _bar(f"Preparing {node.kind}", said or "reading the text")
         return
     if found:  # the process goes on: it measures what it has prepared
         st.session_state.setdefault(session.MEASURING, {})[found.fingerprint] = dict(job)
@@ -123,10 +128,17 @@ def _watch_measuring(prepared: data.Prepared) -> None:
         jobs.pop(prepared.fingerprint, None)
         st.rerun()
     if alive:
-        st.status(plain(f"Measuring the text: {said or 'starting'}"), state="running")
+        _bar("Measuring the text", said or "starting")
         return
     st.error(plain(f"The text could not be measured: {said or 'the process ended without a word'}"), icon=":material/error:")
     st.button("Try again", on_click=jobs.pop, args=(prepared.fingerprint, None), key="measure.again")
+
+
+def _bar(what: str, said: str) -> None:
+    """How far a process is, by the last line that it wrote."""
+    part, share = share_in(said)
+    done = "" if share is None else f", {share:.0%}"
+    st.progress(share or 0.0, text=plain(f"{what}: {part}{done}"))
 
 
 def _heard(job: dict[str, Any]) -> tuple[bool, str]:
@@ -135,10 +147,6 @@ def _heard(job: dict[str, Any]) -> tuple[bool, str]:
     log = Path(job.get("log", ""))
     lines = log.read_text(errors="replace").splitlines() if log.is_file() else []
     return alive, lines[-1] if lines else ""
-
-
-def _start_preparing(graph: Graph, node: Node, where: Places) -> None:
-    st.session_state[session.PREPARING] = {"key": _key(node), **_spawn_measure(graph, node, where)}
 
 
 def _spawn_measure(graph: Graph, node: Node, where: Places) -> dict[str, Any]:

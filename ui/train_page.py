@@ -17,6 +17,7 @@ from ui.controls import controls
 from ui.plain import plain
 from ui.plot import show_chart
 from ui.range_panel import range_panel
+from ui.sweep_panel import sweep_panel
 from ui.theme import theme
 from ui.train_details import details
 
@@ -44,6 +45,7 @@ def show() -> None:
         st.info("No run yet. Open a preset on the Build page and press Train.", icon=":material/account_tree:")
         if st.button("Go to Build", type="primary"):
             st.switch_page("pages/build.py")
+        _tools()
         return
     session.keep_in_url(run=shown)
     run = runs[shown]
@@ -51,10 +53,20 @@ def show() -> None:
     live = state in ACTIVE
     st.fragment(_live, run_every=_POLL_SECONDS if live else None)(run, state)
     st.fragment(_curves, run_every=_chart_seconds(run) if live else None)(run)
+    _tools()
+
+
+def _tools() -> None:
+    """What else can be done with the graph being edited."""
     graph = session.graph()
-    if graph is not None:
-        with st.expander(plain(f"Find a learning rate for {graph.name}")):
-            range_panel(graph, session.where())
+    if graph is None:
+        return
+    with st.expander(plain(f"Find a learning rate for {graph.name}")):
+        range_panel(graph, session.where())
+    part = st.expander(plain(f"Sweep: train {graph.name} with other settings"), on_change="rerun", key="train.open.sweep")
+    if part.open:
+        with part:
+            sweep_panel(graph, session.where())
 
 
 def _chosen(runs: dict[str, Run]) -> str | None:
@@ -188,14 +200,18 @@ def _progress(run: Run, row: dict[str, Any]) -> None:
         why = row["error"] or ""
         st.warning(plain(f"{why[:1].upper()}{why[1:]}; {what}."), icon=":material/power_off:")
     if row["state"] == "stopped":
-        st.info(f"Stopped on request; {what}.", icon=":material/stop_circle:")
+        why = run.status().get("why")
+        said = f"Stopped: {why}" if isinstance(why, str) else "Stopped on request"
+        st.info(plain(f"{said}; {what}."), icon=":material/stop_circle:")
     if row["state"] == "paused":
         st.info("Paused; Resume goes on as if it had never been left.", icon=":material/pause_circle:")
-    message = run.status().get("message")
+    status = run.status()
+    message, share = status.get("message"), status.get("share")
     if row["state"] == "queued":
         st.info(f"Waiting for its turn: {message}.", icon=":material/hourglass_empty:")
     elif row["state"] in ("starting", "preparing") and row["step"] is None:
-        st.progress(0.0, text=message or "starting the worker; it loads torch first")
+        done = f"{message}, {share:.0%}" if share is not None else message
+        st.progress(share or 0.0, text=plain(done or "starting the worker; it loads torch first"))
     elif row["last_step"]:
         step, steps = row["step"] or 0, row["last_step"]
         epoch = f", epoch {row['epoch']:.2f}" if row["epoch"] is not None else ""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,8 @@ import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from cortex import units
-from cortex.files import SUFFIXES, named
+from cortex.corpus import CorpusError
+from cortex.files import SUFFIXES, files_of, named
 from cortex.places import write_atomically
 from ui import session
 from ui.plain import plain
@@ -40,12 +43,38 @@ def files_form(values: Mapping[str, Any], key: str, set_params: SetParams) -> No
         args=(f"{key}.texts", values["split"], set_params),
         help=f"UTF-8: {', '.join(SUFFIXES)}. They stay on this machine. Several are read in the order in which they stand.",
     )  # fmt: skip
+    _path_field(path, values["split"], key, set_params)
+
+
+def _path_field(path: str, split: str, key: str, set_params: SetParams) -> None:
+    """A path on the server's machine, below the folders that whoever started the app has opened to it."""
+    where = session.where()
+    folders = [str(folder) for folder in where.readable if folder != where.uploads]
+    shown = "" if all(_is_upload(part) for part in named(path)) else path
+    name = f"{key}.path.{hash(path)}"
+    about = (
+        f"A file, a folder, or several with a semicolon between them. Reads below: {', '.join(folders)}."
+        if folders
+        else "Reads files where they lie, below folders that CORTEXNODUS_DATA lists when the app is started; it lists none now."
+    )
+    st.text_input(
+        "Or a path on this machine", value=shown, key=name, help=plain(about), disabled=not folders and not shown,
+        placeholder="/folder or /folder/file.txt" if folders else "Start the app with CORTEXNODUS_DATA=FOLDER",
+        on_change=_take_path, args=(name, shown, split, set_params),
+    )  # fmt: skip
+
+
+def _take_path(name: str, shown: str, split: str, set_params: SetParams) -> None:
+    path = st.session_state.get(name, shown).strip()
+    if path != shown:
+        by_share = {"split": "fraction"} if split == "files" else {}
+        set_params({"path": path, "validation_file": "", "test_file": "", **by_share})
 
 
 def held_out_form(values: Mapping[str, Any], key: str, set_params: SetParams) -> None:
     """Which of the files validate and test, where files of their own do."""
     if values["split"] == "files" and isinstance(values["path"], str):
-        paths = named(values["path"])
+        paths = _choices(values["path"])
         _held_out("validation_file", "Validates", paths, values, key, set_params)
         _held_out("test_file", "Tests", paths, values, key, set_params)
         st.caption("Every other file is trained on.")
@@ -53,7 +82,11 @@ def held_out_form(values: Mapping[str, Any], key: str, set_params: SetParams) ->
 
 def _take_texts(key: str, split: str, set_params: SetParams) -> None:
     """Keep what was uploaded. A single file can only be split by shares."""
-    kept = [_kept(each) for each in st.session_state[key] or ()]
+    try:
+        kept = [_kept(each) for each in st.session_state[key] or ()]
+    except OSError as error:  # a full disk
+        session.notify(f"The upload cannot be kept: {error.strerror}, in {session.where().uploads}")
+        return
     if kept:
         by_share = {"split": "fraction"} if len(kept) == 1 and split == "files" else {}
         set_params({"path": "\n".join(kept), "validation_file": "", "test_file": "", **by_share})
@@ -105,14 +138,44 @@ def keep_upload(name: str, content: bytes, folder: Path) -> Path:
 
 
 def shown_name(path: str) -> str:
-    """The name that a kept file had when it was uploaded."""
-    return Path(path).name.partition("-")[2] or Path(path).name
+    """The name that a kept file had when it was uploaded, or that a file or folder has."""
+    return re.sub("^[0-9a-f]{12}-(?=.)", "", Path(path).name) or path
+
+
+def _choices(path: str) -> list[str]:
+    """The files that can validate and test: those that are named, and those of folders that are."""
+    files = []
+    for part in named(path):
+        try:
+            files += files_of(part) if _may_read(part) and os.path.isdir(part) else [part]
+        except CorpusError:
+            continue  # which is told of above
+    return files
+
+
+def _is_upload(path: str) -> bool:
+    return _below(path, (session.where().uploads,))
+
+
+def _may_read(path: str) -> bool:
+    return _below(path, session.where().readable)
+
+
+def _below(path: str, folders: tuple[Path, ...]) -> bool:
+    try:
+        return any(Path(path).resolve().is_relative_to(folder.resolve()) for folder in folders)
+    except (OSError, ValueError):
+        return False
 
 
 def _size(path: str) -> str:
+    if not _may_read(path):
+        return "not in a folder that this app may read"  # nothing is told of files elsewhere
     try:
-        if not Path(path).resolve().is_relative_to(session.where().uploads.resolve()):
-            return "not among the uploads"  # nothing is told of files that the app may not read
-        return units.size(Path(path).stat().st_size)
-    except (OSError, ValueError):
-        return "not there any more"
+        files = files_of(path)
+        if not all(map(_may_read, files)):
+            return "with links that lead out of the folders that this app may read"
+        size = units.size(sum(Path(file).stat().st_size for file in files))
+    except (CorpusError, OSError, ValueError):
+        return "nothing that can be read" if os.path.exists(path) else "not there any more"
+    return f"{len(files):,} files, {size}" if os.path.isdir(path) else size

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 import time
 from collections.abc import Callable
@@ -51,6 +52,31 @@ def load_graph(arguments: argparse.Namespace) -> Graph:
     return graph
 
 
+def load_source(arguments: argparse.Namespace) -> Node:
+    """The one data source of a graph, without a fault of its own; whatever else the graph lacks, its text can be prepared.
+
+    A document is read without torch, which takes longer to load than a prepared text takes to find.
+    """
+    from cortex import data
+    from cortex.params import complete, problems
+    from cortex.registry import KINDS
+
+    path = Path(arguments.graph) if arguments.graph else None
+    plain = path and path.name != "run.json" and not (arguments.preset or arguments.settings or arguments.recipe)
+    graph = from_json(read_text(path), arguments.graph) if plain else load_graph(arguments)
+    node = data.source_node(graph)
+    if node is None:
+        raise UserError(f"{arguments.graph or arguments.preset}: expected a graph with one data source")
+    kind = KINDS[node.kind]
+    found = problems(kind.params, node.params)
+    faults = [f"{node.id}.{name}: {node.params[name]!r} {problem}" for name, problem in found.items()]
+    if not faults and kind.check:
+        issues = kind.check(complete(kind.params, node.params), {})
+        faults = [f"{node.id}.{field}: {message}; {hint}" for field, message, hint in issues]
+    refuse(tuple(faults))
+    return node
+
+
 def read_text(path: Path) -> str:
     """A document's text; UserError says why it cannot be read."""
     try:
@@ -80,7 +106,9 @@ def prepared_for(node: Node, where: Places, progress: Callable[[str, float | Non
     """The data of a source node; UserError says why it cannot be had."""
     from cortex import data
     from cortex.corpus import CorpusError
+    from cortex.machine import keep_pages
 
+    keep_pages()  # each block of text takes what the one before has freed
     try:
         return data.prepare(node, where.store, progress)
     except CorpusError as error:
@@ -91,6 +119,12 @@ def prepared_for(node: Node, where: Places, progress: Callable[[str, float | Non
 
 def _at(node: str, message: str) -> str:
     return message if message.startswith(f"{node}:") else f"{node}: {message}"
+
+
+def share_in(line: str) -> tuple[str, float | None]:
+    """What a line that `Told` wrote says, and the share of it that is done."""
+    found = re.fullmatch(r"(.*), (\d+) %", line)
+    return (found[1], int(found[2]) / 100) if found else (line, None)
 
 
 class Told:

@@ -7,14 +7,12 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cortex.graph import from_json
 from cortex.report import print_json, print_table
 from cortex.runs import ACTIVE, Run, RunError, list_runs
 from cortex.units import count, size
-from cortex.verbs.common import OK, Told, UserError, load_graph, places_of, prepared_for, read_text, refuse
+from cortex.verbs.common import OK, Told, UserError, load_source, places_of, prepared_for
 
 if TYPE_CHECKING:
-    from cortex.graph import Graph
     from cortex.store import Prepared
 
 
@@ -45,16 +43,7 @@ def list_sets(arguments: argparse.Namespace) -> int:
 
 def prepare(arguments: argparse.Namespace) -> int:
     """Fetch and tokenise the text of a graph."""
-    from cortex import data
-
-    plain = bool(arguments.graph) and not arguments.preset and not arguments.settings
-    path = Path(arguments.graph) if plain else None
-    # A document is looked at without torch, which takes longer to load than a prepared text takes to find.
-    graph = from_json(read_text(path), arguments.graph) if path and path.name != "run.json" else load_graph(arguments)
-    node = data.source_node(graph)
-    if node is None:
-        raise UserError(f"{arguments.graph or arguments.preset}: expected a graph with one data source")
-    _refuse_faults(graph, node.id)
+    node = load_source(arguments)
     began = time.monotonic()
     prepared = prepared_for(node, places_of(arguments), Told(True, arguments.json))
     if arguments.json:
@@ -64,22 +53,6 @@ def prepare(arguments: argparse.Namespace) -> int:
     sizes = f"vocabulary {prepared.vocab_size:,}, {prepared.count('train'):,} training tokens"
     print(f"{prepared.title()}: {sizes}, in {prepared.path}{end}")
     return OK
-
-
-def _refuse_faults(graph: Graph, node_id: str) -> None:
-    """UserError with the faults of the source; whatever else the graph lacks, its text can be prepared."""
-    from cortex.params import complete, problems
-    from cortex.registry import KINDS
-
-    node = graph.node(node_id)
-    kind = KINDS[node.kind]
-    faults = [
-        f"{node_id}.{name}: {node.params[name]!r} {problem}" for name, problem in problems(kind.params, node.params).items()
-    ]
-    if not faults and kind.check:
-        found = kind.check(complete(kind.params, node.params), {})
-        faults = [f"{node_id}.{field}: {message}; {hint}" for field, message, hint in found]
-    refuse(tuple(faults))
 
 
 def show(arguments: argparse.Namespace) -> int:

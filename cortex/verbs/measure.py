@@ -5,22 +5,16 @@ from __future__ import annotations
 import argparse
 
 from cortex.report import print_json
-from cortex.verbs.common import OK, Told, UserError, load_graph, places_of, prepared_for, refuse
+from cortex.verbs.common import OK, Told, load_source, places_of, prepared_for
 
 
 def measure(arguments: argparse.Namespace) -> int:
     """Prepare the text of a graph and measure it; what is kept in the store is not computed again."""
-    from cortex import data
-    from cortex.builder import plan
     from cortex.references import in_words, references
     from cortex.statistics import duplicates_in_words, statistics
     from cortex.words import words
 
-    graph = load_graph(arguments)
-    node = data.source_node(graph)
-    if node is None:
-        raise UserError(f"{graph.name}: expected a graph with one data source")
-    refuse(tuple(plan(graph).issues_of(node.id)))
+    node = load_source(arguments)
     told = Told(True)
     prepared = prepared_for(node, places_of(arguments), told)
     known = references(prepared, lambda share: told("counting pairs of tokens", share))

@@ -13,14 +13,12 @@ from cortex.sweep import (
     METHODS,
     OBJECTIVES,
     Sweep,
-    SweepError,
     Trial,
     best_of,
     find_sweep,
     list_sweeps,
-    seconds_left,
+    overview,
     stop_sweep,
-    sweep_state,
     trials,
 )
 from cortex.units import UNKNOWN, count, duration, loss
@@ -202,7 +200,7 @@ def _ended(arguments: argparse.Namespace, found: Sweep, state: str, driver: Any)
     known = trials(found)
     best = best_of(known)
     if arguments.json:
-        print_json({"event": "summary", **_row(found, known)})
+        print_json({"event": "summary", **overview(found, known)})
     else:
         over = sum(trial.loss is not None for trial in known)
         print(f"{state}: {over} of {len(known)} trials have a result" + (f"; best: {_told(found, best)}" if best else ""))
@@ -247,7 +245,7 @@ def sweeps(arguments: argparse.Namespace) -> int:
     root = places_of(arguments).runs
     if arguments.sweep:
         return _list_trials(arguments, find_sweep(arguments.sweep, root))
-    rows = [_safe_row(found) for found in list_sweeps(root)]
+    rows = [overview(found) for found in list_sweeps(root)]
     if arguments.json:
         for row in rows:
             print_json(row)
@@ -265,36 +263,6 @@ def sweeps(arguments: argparse.Namespace) -> int:
         ],
     )  # fmt: skip
     return OK
-
-
-def _safe_row(found: Sweep) -> dict[str, Any]:
-    try:
-        return _row(found, trials(found))
-    except SweepError as error:
-        return {"sweep": found.id, "directory": str(found.path), "name": found.id, "state": "damaged", "error": str(error)}
-
-
-def _row(found: Sweep, known: list[Trial]) -> dict[str, Any]:
-    """What a list shows of a sweep."""
-    record, best = found.record(), best_of(known)
-    state = sweep_state(found, known)
-    return {
-        "sweep": found.id,
-        "directory": str(found.path),
-        "name": record["name"],
-        "state": state,
-        "created": record.get("created"),
-        "method": record["method"],
-        "objective": record["objective"],
-        "trials": len(known),
-        "over": sum(trial.state in ("finished", "stopped", "failed", "deleted") for trial in known),
-        "best": best.loss if best else None,
-        "best_trial": best.number if best else None,
-        "best_run": best.run.id if best and best.run else None,
-        "best_values": dict(best.values or {}) if best else None,
-        "seconds_left": seconds_left(record, known) if state in ("starting", "running") else None,
-        "error": found.status().get("error"),
-    }
 
 
 def _list_trials(arguments: argparse.Namespace, found: Sweep) -> int:

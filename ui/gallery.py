@@ -1,0 +1,173 @@
+"""What to start from, where no graph is open: presets, kept graphs, graphs edited before, a file."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import streamlit as st
+
+from cortex import documents, saves, units
+from cortex.builder import Plan
+from cortex.data import Prepared, source_node
+from cortex.graph import Graph, GraphError, from_json
+from cortex.presets import PRESETS, preset
+from cortex.registry import KINDS
+from ui import page, session, start, uploads
+from ui.plain import plain
+
+_TEXT = "build.text"
+_OWN = "My own text"
+# What a visitor calls them, and the kinds of source.
+_TEXTS = {
+    "Shakespeare": "Shakespeare", "WikiText-2": "WikiText2", "WikiText-103": "WikiText103", "Penn Treebank": "PennTreebank",
+    _OWN: "CustomData",
+}  # fmt: skip
+
+
+def gallery() -> None:
+    """Preset cards, graphs that were kept or edited before, and a file of one's own."""
+    page.begin("Build a GPT")
+    session.show_notice()
+    words, last = st.columns([3, 1.4], vertical_alignment="center")
+    words.write("Pick a size. It opens as a graph that you can change, train and compare. Nothing is sent anywhere.")
+    with last:
+        _last()
+    chosen = st.segmented_control("Text to learn from", list(_TEXTS), default="Shakespeare", key=_TEXT, required=True)
+    source, params = _TEXTS[chosen], {}
+    if chosen == _OWN:
+        uploaded = st.file_uploader("Text file (UTF-8)", type=["txt", "md"], key="build.upload")
+        if uploaded is None:
+            st.info("Choose a text of some thousand words or more. It stays on this machine.", icon=":material/upload_file:")
+            _others()
+            return
+        stored = uploads.keep_upload(uploaded.name, uploaded.getvalue(), session.where().uploads)
+        params = {"path": str(stored)}
+    graphs = {name: preset(name, source, params) for name in PRESETS}
+    looks = {name: start.look(graph, session.where()) for name, graph in graphs.items()}
+    planned, prepared = looks["small"]
+    if planned.issues:
+        st.error(plain(planned.issues[0]), icon=":material/error:")
+        _others()
+        return
+    for column, (name, size) in zip(st.columns(len(PRESETS)), PRESETS.items(), strict=True):
+        with column, st.container(border=True):
+            _preset_card(name, size, graphs[name], *looks[name])
+    if prepared is None:
+        start.prepare_data(graphs["small"], session.where())
+    else:
+        _about_data(graphs["small"], prepared)
+    _others()
+
+
+def _preset_card(name: str, size: dict[str, Any], graph: Graph, planned: Plan, prepared: Prepared | None) -> None:
+    st.subheader(name, anchor=False)
+    st.metric("Parameters", units.count(planned.total))
+    st.markdown(
+        f"{size['num_layers']} blocks of width {size['embedding_dim']}, {size['nhead']} heads  \n"
+        f"feed-forward {size['dim_feedforward']:,}, dropout {size['dropout']:g}  \n"
+        f"{size['batch_size']} sequences of {graph.node('data').params['seq_len']} tokens a step, lr {size['lr']:g}"
+    )
+    if prepared:
+        st.caption(start.cost(graph, prepared, planned.total, session.where()))
+    else:
+        st.caption("Cost: known when the text is tokenised")
+    st.button(
+        f"Open {name}",
+        key=f"open.{name}",
+        type="primary" if name == "small" else "secondary",
+        width="stretch",
+        on_click=session.open_graph,
+        args=(graph,),
+    )
+
+
+def _about_data(graph: Graph, prepared: Prepared) -> None:
+    node = source_node(graph)
+    words = prepared.meta["splits"]
+    unknown = words["validation"]["unknown"] / max(1, words["validation"]["tokens"])
+    hidden = f"; {unknown:.1%} of the validation tokens are `<unk>`" if unknown else ""
+    st.caption(
+        f"{KINDS[node.kind].help} {prepared.count('train'):,} training tokens, {prepared.count('validation'):,} to validate, "
+        f"vocabulary {prepared.vocab_size:,}{hidden}."
+    )
+
+
+def _others() -> None:
+    st.divider()
+    before, kept, file = st.columns(3)
+    with before:
+        _recent()
+    with kept:
+        _kept()
+    with file:
+        _open_file()
+
+
+def _last() -> None:
+    """The way back to the graph that was edited last, after a browser was closed or a machine went down."""
+    folder = session.where().documents
+    for name in documents.recent(folder, 1):
+        try:
+            graph = documents.load(folder, name)
+        except (GraphError, documents.DocumentError):
+            continue
+        edited = time.time() - documents.stamp(folder, name)[0] / 1e9
+        st.button(
+            plain(f"Go on with {graph.name}"), key="build.last", on_click=session.open_document, args=(name,), width="stretch",
+            icon=":material/history:", help=f"Edited {units.duration(edited)} ago; every change is on disk.",
+        )  # fmt: skip
+
+
+def _recent() -> None:
+    known = documents.recent(session.where().documents, 12)
+    chosen = st.selectbox(
+        "Go on with a graph", known, index=None, format_func=_label, key="build.recent", disabled=not known,
+        placeholder="Graphs that you edited before" if known else "None was edited yet",
+    )  # fmt: skip
+    if chosen:
+        session.open_document(chosen)
+        st.rerun()
+
+
+def _kept() -> None:
+    folder = session.where().saves
+    names = [save.name for save in saves.kept(folder)]
+    chosen = st.selectbox(
+        "Open a kept copy", names, index=None, key="build.kept", disabled=not names,
+        placeholder="Copies under a name" if names else "Save on a graph keeps one",
+    )  # fmt: skip
+    if chosen:
+        left, right = st.columns(2)
+        left.button("Open", key="kept.open", type="primary", on_click=_open_kept, args=(chosen,), width="stretch")
+        right.button("Delete", key="kept.delete", on_click=saves.forget, args=(folder, chosen), width="stretch",
+                     help="Deletes this copy; graphs opened from it stay.")  # fmt: skip
+
+
+def _open_kept(name: str) -> None:
+    try:
+        session.open_graph(saves.load(session.where().saves, name))
+    except saves.SaveError as error:
+        session.notify(str(error))
+
+
+def _label(name: str) -> str:
+    try:
+        return f"{documents.load(session.where().documents, name).name} ({name[:4]})"
+    except (GraphError, documents.DocumentError):
+        return f"damaged ({name[:4]})"
+
+
+def _open_file() -> None:
+    uploaded = st.file_uploader("Open a graph document (.json)", type=["json"], key="build.document")
+    if uploaded is None:
+        return
+    try:
+        graph = from_json(uploaded.getvalue().decode("utf-8"), uploaded.name)
+    except UnicodeDecodeError:
+        st.error(plain(f"{uploaded.name}: not UTF-8, expected a graph document as JSON"))
+    except GraphError as error:
+        st.error("  \n".join(map(plain, error.problems[:20])))
+    else:
+        session.open_graph(graph)
+        st.rerun()

@@ -1,0 +1,38 @@
+"""Keeping a graph: as a file of one's own, or under a name here."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from cortex import saves
+from cortex.graph import Graph, to_json
+from cortex.picture import picture_of
+from ui import session
+
+
+def saving(graph: Graph, vocabulary: int | None) -> None:
+    """What the Save button opens. The document itself is on disk at every change."""
+    st.caption("Every change is kept on disk already. A copy under a name stays as the graph is now.")
+    name = st.text_input("Name of the copy", graph.name, max_chars=80, key="save.name")
+    replace = name.strip() in [save.name for save in saves.kept(session.where().saves)]
+    st.button(
+        "Replace the copy" if replace else "Keep a copy", key="save.keep", on_click=_keep, args=(graph, name, replace),
+        width="stretch", help=f"{name.strip()} exists and would be replaced." if replace else None,
+    )  # fmt: skip
+    st.download_button(
+        "Download the document", to_json(graph), f"{graph.name}.json", "application/json", width="stretch", on_click="ignore",
+        help="The graph with its training settings as JSON; the same file works on the command line.",
+    )  # fmt: skip
+    st.download_button(
+        "Download a picture (SVG)", lambda: picture_of(graph, vocabulary), f"{graph.name}.svg", "image/svg+xml",
+        width="stretch", on_click="ignore", help="The cards and edges as they lie on the canvas, for a paper or a page.",
+    )  # fmt: skip
+
+
+def _keep(graph: Graph, name: str, replace: bool) -> None:
+    try:
+        saves.keep(session.where().saves, name, graph, replace=replace)
+    except (saves.SaveError, OSError) as error:
+        session.notify(str(error))
+    else:
+        session.notify(f"{name.strip()} is kept; the first page of Build lists it.")

@@ -1,0 +1,338 @@
+"""The Sweeps page: every sweep, and of one its progress, its best so far, its trials; stop and resume as a whole."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from cortex import units
+from cortex.runs import RunError
+from cortex.sweep import (
+    GOING,
+    OBJECTIVES,
+    OVER,
+    Sweep,
+    Trial,
+    best_of,
+    list_sweeps,
+    name_of,
+    overview,
+    seconds_left,
+    sweep_state,
+    trials,
+)
+from ui import page, reading, session, sweep_charts
+from ui.plain import plain
+from ui.plot import show_chart
+from ui.theme import theme
+
+_POLL_SECONDS = 2.0
+_CHOICE = "sweep.choice"
+_GO = "sweep.go"  # the run whose page is to be shown next
+_MEASURES = {"best_loss": "nats per token", "bits_per_byte": "bits per byte"}
+
+
+def show() -> None:
+    """Draw the page."""
+    page.begin("Sweeps")
+    session.show_notice()
+    session.keep_in_url()
+    sweeps = {sweep.id: sweep for sweep in list_sweeps(session.where().runs)}
+    if not sweeps:
+        st.info(
+            "No sweep yet. Open a graph on the Build page, then Train, and unfold “Sweep” there: it trains the graph again and "
+            "again with other settings.", icon=":material/tune:",
+        )  # fmt: skip
+        if st.button("Go to Train", type="primary"):
+            st.switch_page("pages/train.py")
+        return
+    chosen = _chosen(sweeps)
+    if st.session_state.get(_CHOICE) != chosen:
+        st.session_state[_CHOICE] = chosen
+    st.selectbox("Sweep", list(sweeps), key=_CHOICE, format_func=lambda name: _label(sweeps[name]), on_change=_choose)
+    session.keep_in_url(sweep=chosen)
+    if len(sweeps) > 1:
+        _all(sweeps)
+    sweep = sweeps[chosen]
+    try:
+        state = sweep_state(sweep, trials(sweep, reading.read_summary))
+    except RunError:
+        state = "damaged"
+    st.fragment(_live, run_every=_POLL_SECONDS if state in GOING else None)(sweep, state)
+    if run := st.session_state.pop(_GO, None):
+        st.switch_page("pages/run.py", query_params={"run": run})
+
+
+def _chosen(sweeps: Mapping[str, Sweep]) -> str:
+    """The sweep of the URL, else the newest."""
+    asked = st.query_params.get("sweep")
+    if asked and asked not in sweeps:
+        st.warning(plain(f"There is no sweep {asked} any more; the newest is shown."), icon=":material/info:")
+        st.query_params.pop("sweep", None)
+    return asked if asked in sweeps else next(iter(sweeps))
+
+
+def _choose() -> None:
+    st.query_params["sweep"] = st.session_state[_CHOICE]
+
+
+def _all(sweeps: Mapping[str, Sweep]) -> None:
+    """Every sweep in a row; ticking one shows it."""
+    part = st.expander(f"All {len(sweeps):,} sweeps", on_change="rerun", key="sweep.open.all")
+    if not part.open:
+        return
+    with part:
+        rows = [overview(sweep, _known(sweep)) for sweep in sweeps.values()]
+        frame = pd.DataFrame(
+            {
+                "name": [row["name"] for row in rows],
+                "state": [row["state"] for row in rows],
+                "over": [row["over"] / row["trials"] if row.get("trials") else None for row in rows],
+                "trials": [row.get("trials") for row in rows],
+                "method": [row.get("method") for row in rows],
+                "best": [row.get("best") for row in rows],
+                "compared by": [OBJECTIVES.get(row.get("objective")) for row in rows],
+                "begun": [pd.to_datetime(row.get("created"), errors="coerce") for row in rows],
+            }
+        )
+        event = st.dataframe(
+            frame, key=f"sweep.all.{len(rows)}", hide_index=True, placeholder=units.UNKNOWN, on_select="rerun",
+            selection_mode="single-row", height=min(38 + 35 * len(rows), 240),
+            column_config={
+                "over": st.column_config.ProgressColumn(format="percent", min_value=0.0, max_value=1.0, width="small"),
+                "best": st.column_config.NumberColumn(format="%.4f"),
+                "begun": st.column_config.DatetimeColumn(format="D MMM HH:mm"),
+            },
+        )  # fmt: skip
+        for index in event.selection.rows:
+            if index < len(rows) and st.query_params.get("sweep") != rows[index]["sweep"]:
+                st.query_params["sweep"] = rows[index]["sweep"]
+                st.rerun()
+
+
+def _known(sweep: Sweep) -> list[Trial] | None:
+    try:
+        return trials(sweep, reading.read_summary)
+    except RunError:
+        return None
+
+
+def _label(sweep: Sweep) -> str:
+    return f"{name_of(sweep)} · {sweep.id[:15]}"
+
+
+def _live(sweep: Sweep, state_before: str) -> None:
+    try:
+        record, found = sweep.record(), trials(sweep, reading.read_summary)
+    except RunError as error:
+        st.error(plain(error), icon=":material/error:")
+        st.caption("Its runs are untouched; they are on the Runs page.")
+        return
+    state = sweep_state(sweep, found)
+    if state != state_before:
+        st.rerun()
+    _header(sweep, record, found, state)
+    _said(sweep, found, state)
+    if any(trial.loss is not None for trial in found):
+        _charts(record, found)
+    _table(sweep, record, found)
+    _folded(sweep, record)
+    if _GO in st.session_state:
+        st.rerun()
+
+
+def _header(sweep: Sweep, record: Mapping[str, Any], found: list[Trial], state: str) -> None:
+    first, over, best, left, act, use = st.columns([1, 1.1, 1.5, 1.2, 1.0, 1.5], vertical_alignment="center")
+    first.metric("State", state)
+    done = sum(trial.state in OVER for trial in found)
+    over.metric("Trials over", f"{done:,} of {len(found):,}")
+    winner = best_of(found)
+    best.metric(
+        f"Best {OBJECTIVES[record['objective']].removeprefix('best ')}",
+        units.loss(winner.loss if winner else None),
+        delta=f"trial {winner.number}" if winner else None, delta_color="off", delta_arrow="off",
+    )  # fmt: skip
+    if state in GOING:
+        left.metric("Time left", units.duration(seconds_left(record, found)), help="At the mean time of the trials so far.")
+    else:
+        taken = sum((trial.row or {}).get("elapsed") or 0.0 for trial in found)
+        left.metric("Time trained", units.duration(taken or None))
+    if state in GOING:
+        act.button(
+            "Stopping …" if state == "stopping" else "Stop", key="sweep.stop", on_click=_stop, args=(sweep,),
+            disabled=state == "stopping", icon=":material/stop:", width="stretch",
+            help="Begins no further trial and pauses those that are going on; Resume goes on as if it had never been left.",
+        )  # fmt: skip
+    elif state != "finished":
+        waiting = sum(trial.state not in OVER for trial in found)
+        act.button(
+            "Resume", key="sweep.resume", on_click=_resume, args=(sweep,), type="primary", icon=":material/play_arrow:",
+            width="stretch", help=f"{waiting} {'trial is' if waiting == 1 else 'trials are'} not over yet.",
+        )  # fmt: skip
+    if winner and winner.run:
+        use.button(
+            "Open the best graph", key="sweep.best", on_click=_open, args=(winner,), icon=":material/account_tree:",
+            width="stretch", help=f"The graph of trial {winner.number} with its settings, as a new document on the Build page.",
+        )  # fmt: skip
+    if st.session_state.pop("sweep.built", False):
+        st.switch_page("pages/build.py")
+    st.progress(done / len(found) if found else 0.0)
+
+
+def _said(sweep: Sweep, found: list[Trial], state: str) -> None:
+    error = sweep.status().get("error")
+    if state == "failed":
+        st.error(plain(error or "the sweep failed; its log says why"), icon=":material/error:")
+    if state == "interrupted":
+        log = sweep.log_tail(3).strip()
+        said = f" It last said: {log.splitlines()[-1]}" if log else ""
+        st.warning(plain(f"Its driver was killed, or the machine was switched off; Resume loses and repeats nothing.{said}"),
+                   icon=":material/power_off:")  # fmt: skip
+    if state == "stopped":
+        paused = sum(trial.state == "paused" for trial in found)
+        them = "trial is" if paused == 1 else "trials are"
+        waiting = f"; {paused} {them} paused and will be taken up again" if paused else ""
+        st.info(f"Stopped as a whole{waiting}.", icon=":material/stop_circle:")
+    hopeless = [trial.number for trial in found if trial.state == "stopped" and trial.why]
+    if hopeless:
+        numbers = ", ".join(map(str, hopeless[:12])) + (" …" if len(hopeless) > 12 else "")
+        trial = "Trial" if len(hopeless) == 1 else "Trials"
+        st.caption(f"{trial} {numbers} stopped early: worse than the median of the others at the same point.")
+
+
+def _charts(record: Mapping[str, Any], found: list[Trial]) -> None:
+    axes, measure = record["space"], _MEASURES[record["objective"]]
+    names = [axis["key"] for axis in axes]
+    left, right = st.columns(2)
+    with left:
+        across = st.segmented_control(
+            "Across", ["trial", "minutes"], default="trial", key="sweep.across", required=True, label_visibility="collapsed"
+        )
+        show_chart(sweep_charts.best_so_far(found, measure, across, theme()), key="sweep.progress", clicked=_go)
+    with right:
+        views = [*names, "all settings"] if len(names) > 1 else names
+        view = st.selectbox("Against", views, key="sweep.against", label_visibility="collapsed")
+        if view == "all settings":
+            show_chart(sweep_charts.in_parallel(found, axes, measure, theme()), key="sweep.parallel")
+        else:
+            chart = sweep_charts.setting_against(found, view, axes[names.index(view)], measure, theme())
+            show_chart(chart, key="sweep.setting", clicked=_go)
+
+
+def _table(sweep: Sweep, record: Mapping[str, Any], found: list[Trial]) -> None:
+    rows = [trial.row or {} for trial in found]
+    best = best_of(found)
+    names = [axis["key"] for axis in record["space"]]
+    columns: dict[str, list[Any]] = {
+        "trial": [trial.number for trial in found],
+        "state": [trial.state + (", best" if best and trial.number == best.number else "") for trial in found],
+        **{name: _column([(trial.values or {}).get(name) for trial in found]) for name in names},
+        "loss": [row.get("best_loss") for row in rows],
+        "bits per byte": [row.get("bits_per_byte") for row in rows],
+        "perplexity": [row.get("best_perplexity") for row in rows],
+        "at step": [row.get("best_step") for row in rows],
+        "parameters": [row.get("parameters") for row in rows],
+        "minutes": [row["elapsed"] / 60 if row.get("elapsed") else None for row in rows],
+        "why": [trial.why for trial in found],
+    }
+    hidden = {"loss", "perplexity"} if record["objective"] == "bits_per_byte" else {"bits per byte"}
+    hidden |= {name for name in ("why", "minutes") if not any(columns[name])}
+    hidden |= {"parameters"} if len(set(columns["parameters"]) - {None}) < 2 else set()
+    frame = pd.DataFrame({name: values for name, values in columns.items() if name not in hidden})
+    number = st.column_config.NumberColumn
+    event = st.dataframe(
+        frame,
+        key=f"sweep.table.{sweep.id}.{sum(trial.run is not None for trial in found)}",
+        hide_index=True,
+        placeholder=units.UNKNOWN,
+        on_select="rerun",
+        selection_mode="single-row",
+        height=min(38 + 35 * len(found), 360),
+        column_config={
+            "loss": number(format="%.4f", help="Lowest validation loss, nats per token."),
+            "bits per byte": number(format="%.4f"),
+            "perplexity": number(format="%,.1f"),
+            "at step": number(format="localized"),
+            "parameters": number(format="localized"),
+            "minutes": number(format="%.2f"),
+            **{name: number(format="%.4g") for name in names if frame[name].dtype.kind in "if"},
+        },
+    )
+    st.caption("Tick a row to see its run. A head sorts.")
+    for index in event.selection.rows:
+        if index < len(found) and found[index].run:
+            _go(found[index].run.id)
+
+
+def _column(values: list[Any]) -> list[Any]:
+    """A column of one type, which a table can sort."""
+    known = [value for value in values if value is not None]
+    if all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in known):
+        return values
+    return [None if value is None else str(value) for value in values]
+
+
+def _folded(sweep: Sweep, record: Mapping[str, Any]) -> None:
+    from cortex.space import shown
+
+    with st.expander("The command, what was skipped, and the log"):
+        for line in plan_in_words(record):
+            st.caption(plain(line))
+        st.code(shlex.join(["python", "-m", "cortex", "sweep", "--resume", sweep.id]), language="bash")
+        for skip in record.get("skipped") or []:
+            if isinstance(skip, dict) and isinstance(skip.get("values"), dict):
+                st.caption(plain(f"Skipped: {shown(skip['values'])}: {skip.get('fault')}"))
+        log = sweep.log_tail()
+        if log:
+            st.code(log, language=None)
+
+
+def plan_in_words(record: Mapping[str, Any]) -> list[str]:
+    """What a sweep was asked for."""
+    from cortex.space import axis_of
+
+    budget = record["budget"]
+    for_each = {"steps": "at most {:,} steps each", "minutes": "at most {:g} minutes each", "epochs": "{:,} epochs each"}
+    length = next((text.format(budget[name]) for name, text in for_each.items() if name in budget), "as long as the graph says")
+    lines = [f"{record['count']:,} trials, {record['method']}, {length}, seed {record['seed']}"]
+    lines += [f"{axis.key}={axis.text()}" for axis in map(axis_of, record["space"])]
+    early = record.get("early_stop")
+    if early:
+        lines.append(
+            f"Hopeless trials are stopped: after {early['grace']} validations, one whose best is worse than the median of at "
+            f"least {early['others']} others at the same {early['by'].removesuffix('s')}"
+        )
+    return lines
+
+
+def _go(run: str | None) -> None:
+    if run:
+        st.session_state[_GO] = run
+
+
+def _stop(sweep: Sweep) -> None:
+    from cortex.sweep import stop_sweep
+
+    try:
+        stop_sweep(sweep)
+    except RunError as error:
+        session.notify(str(error))
+
+
+def _resume(sweep: Sweep) -> None:
+    from cortex import launch
+
+    launch.spawn_sweep(sweep)
+
+
+def _open(trial: Trial) -> None:
+    try:
+        session.open_graph(trial.run.graph())
+    except RunError as error:
+        session.notify(str(error))
+        return
+    st.session_state["sweep.built"] = True
