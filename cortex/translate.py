@@ -99,13 +99,17 @@ def _without_place(flat: Flat) -> list[str]:
             pictures.setdefault(f"CustomData of type {box.properties.get('type', 'ImageFolder')}", []).append(_there(flat, way))
     lines = []
     if pictures:
-        found = "; ".join(f"{kind}: {', '.join(where)}" for kind, where in pictures.items())
+        found = "; ".join(f"{kind}: {_some(where)}" for kind, where in pictures.items())
         lines.append(f"for pictures, which have no place here: {found}. Nothing was imported")
     for kind, where in others.items():
         hint = names.ELSEWHERE.get(names.normal(kind.rpartition("/")[2]))
         hint = hint or _port_hint(kind) or f"expected one of {', '.join(KINDS)}"
-        lines.append(f"{', '.join(where)}: there is no node kind {kind} here; {hint}")
+        lines.append(f"{_some(where)}: there is no node kind {kind} here; {hint}")
     return lines
+
+
+def _some(names_: list[str], most: int = 4) -> str:
+    return ", ".join(names_[:most]) + (f" and {len(names_) - most} more" if len(names_) > most else "")
 
 
 def _port_hint(kind: str) -> str:
