@@ -14,15 +14,16 @@ PROJECT = Path(__file__).parents[1]
 # A module may import what stands on a lower floor, never its own floor or a higher one.
 FLOORS: dict[int, tuple[str, ...]] = {
     0: (
-        "cortex", "cortex.codes", "cortex.colours", "cortex.config", "cortex.corpus", "cortex.elements",
-        "cortex.gather", "cortex.generate", "cortex.kinds", "cortex.machine", "cortex.markup", "cortex.measured",
-        "cortex.metrics", "cortex.muon", "cortex.padding", "cortex.params", "cortex.pareto", "cortex.places",
-        "cortex.report_style", "cortex.room", "cortex.shapes", "cortex.spread", "cortex.units", "cortex.verbs",
+        "cortex", "cortex.codes", "cortex.colours", "cortex.comparable", "cortex.config", "cortex.corpus",
+        "cortex.elements", "cortex.gather", "cortex.generate", "cortex.kinds", "cortex.machine", "cortex.markup",
+        "cortex.measured", "cortex.metrics", "cortex.muon", "cortex.padding", "cortex.params", "cortex.pareto",
+        "cortex.places", "cortex.report_style", "cortex.room", "cortex.shapes", "cortex.spread", "cortex.units",
+        "cortex.verbs",
     ),
     1: (
-        "cortex.blocks", "cortex.columns", "cortex.comparable", "cortex.comparison_words", "cortex.curves",
-        "cortex.device", "cortex.graph", "cortex.hub", "cortex.kept", "cortex.labels", "cortex.lines",
-        "cortex.optimize", "cortex.registry", "cortex.tokenizer",
+        "cortex.blocks", "cortex.columns", "cortex.comparison_words", "cortex.curves", "cortex.device", "cortex.graph",
+        "cortex.hub", "cortex.kept", "cortex.labels", "cortex.lines", "cortex.optimize", "cortex.registry",
+        "cortex.tokenizer",
     ),
     2: (
         "cortex.bypass", "cortex.drawing", "cortex.evaluate", "cortex.files", "cortex.history", "cortex.hub_data",
