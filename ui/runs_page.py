@@ -94,12 +94,14 @@ def _table(runs: list[Run], rows: list[dict[str, Any]]) -> list[Run]:
             "per word": number(
                 format="%,.1f",
                 help="Perplexity per word, whatever the tokens: exp(loss × tokens / words of the validation text). "
-                "A dash where it would not be honest: words hidden by <unk>, or tokens that do not say where a word ends.",
+                "A dash where it would not be honest: words hidden by <unk>, as published or not, or tokens "
+                "that do not say where a word ends.",
             ),
             "loss": number(format="%.3f", help="Nats per token, the lowest of all validations."),
             "at step": number(format="localized"),
             "bits per byte": number(
-                format="%.3f", help="A dash where it would not be honest: words hidden by <unk>, or text lost."
+                format="%.3f",
+                help="A dash where it would not be honest: words hidden by <unk>, as published or not, or text lost.",
             ),
             "vocabulary": number(format="localized"),
             "parameters": number(format="localized"),
