@@ -39,10 +39,10 @@ COLUMNS: dict[str, Column] = {
     "word_perplexity": Column(
         "per word", "perplexity",
         "Perplexity per word, whatever the tokens: exp(loss × tokens / words of the validation text). A dash where it would "
-        "not be honest: words hidden by <unk>, or tokens that do not say where a word ends.",
+        "not be honest: words hidden by <unk>, as published or not, or tokens that do not say where a word ends.",
     ),
     "bits_per_byte": Column(
-        "bits per byte", "loss", "A dash where it would not be honest: words hidden by <unk>, or text lost."
+        "bits per byte", "loss", "A dash where it would not be honest: words hidden by <unk>, as published or not, or text lost."
     ),
     "task": Column("task", help="What is learned: the next token of a text, labels, tags, pairs, hidden tokens."),
     "best_metric": Column("best metric", "share", "Of the main loss at the best validation: accuracy, or F1 over spans."),
