@@ -93,7 +93,7 @@ FLOORS: dict[float, tuple[str, ...]] = {
         "cortex.sound",
     ),
     7: ("cortex.builder", "cortex.presets"),
-    8: ("cortex.checkpoints", "cortex.edit", "cortex.describe", "cortex.model_text", "cortex.recipes"),
+    8: ("cortex.checkpoints", "cortex.edit", "cortex.describe", "cortex.model_text", "cortex.recipes", "cortex.gallery"),
     9: (
         "cortex.export",
         "cortex.answers",

@@ -58,13 +58,14 @@ def _shown(live: bool, count: int) -> None:
 def _table(runs: list[Run], rows: list[dict[str, Any]]) -> list[Run]:
     """The table; the chosen runs come out, those of the URL when the page has just been opened."""
     told = {key for row in rows for key in row["best_metrics"] or {}}
-    rates = {key: title for key, title in _RATES.items() if key in told}
+    # Several tasks together leave no room for what only runs on one text are compared by.
+    rates = {key: title for key, title in _RATES.items() if key in told and key != "exact"}
     frame = pd.DataFrame(
         {
             "name": [row["name"] for row in rows],
             "state": [row["state"] for row in rows],
             "progress": [(row["step"] or 0) / row["last_step"] if row["last_step"] else None for row in rows],
-            "task": [row["task"] for row in rows],
+            **({"task": [row["task"] for row in rows]} if rates else {}),
             "perplexity": [row["best_perplexity"] for row in rows],
             **{title: [_rate(row, key) for row in rows] for key, title in rates.items()},
             "loss": [row["best_loss"] for row in rows],
@@ -72,9 +73,9 @@ def _table(runs: list[Run], rows: list[dict[str, Any]]) -> list[Run]:
             "per word": [row["word_perplexity"] for row in rows],
             "bits per byte": [row["bits_per_byte"] for row in rows],
             "data": [row["source"] for row in rows],
-            "vocabulary": [row["vocabulary"] for row in rows],
+            **({} if rates else {"vocabulary": [row["vocabulary"] for row in rows]}),
             "parameters": [row["parameters"] for row in rows],
-            "tokens seen": [row["tokens"] for row in rows],
+            **({} if rates else {"tokens seen": [row["tokens"] for row in rows]}),
             "tokens/s": [row["tokens_per_second"] for row in rows],
             "minutes": [row["elapsed"] / 60 if row["elapsed"] else None for row in rows],
             "started": [pd.to_datetime(row["created"]) for row in rows],
@@ -104,7 +105,6 @@ def _table(runs: list[Run], rows: list[dict[str, Any]]) -> list[Run]:
             "loss": number(format="%.3f", help="The lowest of all validations: nats per token, text or tag by the task."),
             "accuracy": number(format="percent", help="Share of the answers that are right, at the lowest loss."),
             "F1": number(format="percent", help="Over spans where tags mark them, else the mean over classes (macro)."),
-            "exact": number(format="percent", help="Share of rows whose every token is right."),
             "at step": number(format="localized"),
             "bits per byte": number(
                 format="%.3f", help="A dash where it would not be honest: words hidden by <unk>, or text lost."
