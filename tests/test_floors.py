@@ -53,8 +53,8 @@ FLOORS: dict[int, tuple[str, ...]] = {
     ),
     7: (
         "cortex.advice", "cortex.checkpoints", "cortex.compare", "cortex.describe", "cortex.edit", "cortex.flops",
-        "cortex.footprint", "cortex.lr_range", "cortex.model_text", "cortex.picture", "cortex.recipes", "cortex.repair",
-        "cortex.statistics", "cortex.translate",
+        "cortex.footprint", "cortex.gallery", "cortex.lr_range", "cortex.model_text", "cortex.picture",
+        "cortex.recipes", "cortex.repair", "cortex.statistics", "cortex.translate",
     ),
     8: (
         "cortex.answers", "cortex.comparison", "cortex.export", "cortex.forecast", "cortex.honest", "cortex.index",

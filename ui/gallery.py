@@ -10,6 +10,7 @@ import streamlit as st
 from cortex import documents, saves, units
 from cortex.builder import Plan
 from cortex.data import Prepared, source_node
+from cortex.gallery import EXAMPLES, example
 from cortex.graph import Graph, GraphError, from_json
 from cortex.presets import PRESETS, preset
 from cortex.registry import KINDS
@@ -95,13 +96,26 @@ def _about_data(graph: Graph, prepared: Prepared) -> None:
 
 def _others() -> None:
     st.divider()
-    before, kept, file = st.columns(3)
+    shown, before, kept, file = st.columns(4)
+    with shown:
+        _examples()
     with before:
         _recent()
     with kept:
         _kept()
     with file:
         _open_file()
+
+
+def _examples() -> None:
+    chosen = st.selectbox(
+        "Open an example", list(EXAMPLES), index=None, key="build.example",
+        format_func=lambda name: f"{name}: {EXAMPLES[name]}", placeholder="A classifier, two heads …",
+        help="Each comes with small data whose right answers are known, and trains in a minute or two.",
+    )  # fmt: skip
+    if chosen:
+        session.open_graph(example(chosen))
+        st.rerun()
 
 
 def _last() -> None:
