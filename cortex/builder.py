@@ -72,11 +72,14 @@ def plan(graph: Graph, vocabulary: int | None = None, labels: int | None = None)
     """
     drawn, expanded = wiring_issues(graph), expand(graph)
     wiring = wiring_issues(expanded.graph) if expanded.places else drawn
-    resolver = Resolver(expanded.graph, wiring, Targets(expanded.graph, vocabulary, labels or None))
+    targets = Targets(expanded.graph, vocabulary, labels or None)
+    resolver = Resolver(expanded.graph, wiring, targets)
     for node in wiring.order:
         resolver.visit(node)
     tie(resolver)
     leaks(resolver)
+    for fault in targets.hiding_faults():
+        resolver.fault(*fault)
     issues = [*drawn.issues, *expanded.issues, *_found(drawn, wiring, resolver, expanded), *_training_issues(graph)]
     issues.sort(key=lambda issue: issue.follows is not None)
     calls = () if issues else tuple(_lower(expanded.graph, resolver.calls))

@@ -7,6 +7,7 @@ then the weights are renamed into place: that rename is the moment at which the 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 from collections.abc import Callable
@@ -22,18 +23,22 @@ from torch import nn
 from cortex.builder import Model, build, plan
 from cortex.data import source_node, source_of
 from cortex.device import pick_device
+from cortex.measures import asked_for
 from cortex.runs import CHECKPOINTS, Run, RunError
 from cortex.tokenizer import Tokenizer
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A run's model in eval mode with the tokenizer it was trained with. `seq_len` is the context it was trained on."""
+    """A run's model in eval mode with the tokenizer it was trained with. `seq_len` is the context it was trained on, `task`
+    what it can be asked (measures.asked_for), `labels` the names of its classes or tags."""
 
     model: Model
     tokenizer: Tokenizer
     seq_len: int
     step: int
+    task: str | None = "Text"
+    labels: tuple[str, ...] = ()
 
 
 def save_weights(model: nn.Module, path: Path, step: int) -> None:
@@ -164,7 +169,8 @@ def load_trained(run: Run, checkpoint: str = "best", device: str = "cpu") -> Tra
     except Exception as error:  # the library raises plain Exception
         raise RunError(f"run {run.id}: tokenizer.json cannot be read: {error}") from None
     graph = run.graph()
-    planned = plan(graph, tokenizer.vocab_size)
+    labels = _labels(run)
+    planned = plan(graph, tokenizer.vocab_size, len(labels) or None)
     if planned.issues:
         raise RunError(f"run {run.id}: its graph has a fault: {planned.issues[0]}")
     model = build(planned)
@@ -174,4 +180,17 @@ def load_trained(run: Run, checkpoint: str = "best", device: str = "cpu") -> Tra
         raise RunError(f"run {run.id}: checkpoint {checkpoint} {str(error).partition(': ')[2]}") from None
     step = saved_step(path) or 0
     model.to(pick_device(device)).eval()
-    return Trained(model, tokenizer, source_of(source_node(graph)).seq_len, step)
+    return Trained(model, tokenizer, source_of(source_node(graph)).seq_len, step, asked_for(graph), labels)
+
+
+def _labels(run: Run) -> tuple[str, ...]:
+    """The names of a run's classes or tags; none where its data has none."""
+    try:
+        found = json.loads((run.path / "labels.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return ()
+    except (OSError, ValueError) as error:
+        raise RunError(f"run {run.id}: labels.json cannot be read: {error}") from None
+    if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
+        raise RunError(f"run {run.id}: labels.json is not a list of names")
+    return tuple(found)

@@ -141,7 +141,13 @@ def _parser() -> _Parser:
     added.add_argument("run", metavar="RUN", help="a run's name or directory")
     added.add_argument("--split", choices=("validation", "test"), default="validation")
     added.add_argument("--checkpoint", default="best", metavar="NAME", help="best, last, or step-N where one was kept")
-    added = verb("generate", look.generate, "Text that follows a prompt.", takes_runs=True)
+    added = verb(
+        "predict", look.predict, "The class of a text, the tags of its words, or what fills its gaps.", takes_runs=True
+    )
+    added.add_argument("run", metavar="RUN", help="a run's name or directory")
+    added.add_argument("--text", required=True, metavar="TEXT", help="a text; for a run of hidden tokens with <mask> in it")
+    added.add_argument("--checkpoint", default="best", metavar="NAME", help="best, last, or step-N where one was kept")
+    added = verb("generate", look.generate, "Text that follows a prompt, or belongs to a text of Pairs.", takes_runs=True)
     added.add_argument("run", metavar="RUN", help="a run's name or directory")
     added.add_argument("--prompt", required=True, metavar="TEXT")
     added.add_argument("--max-tokens", type=_positive, default=100, metavar="N")

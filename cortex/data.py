@@ -21,6 +21,7 @@ import cortex.sources_hub  # noqa: F401  the two fill the registry
 from cortex.corpus import SPLITS, CorpusError
 from cortex.encode import Progress, TextSource, encoded, id_type, learn_tokenizer
 from cortex.encode_rows import label_names
+from cortex.files import named
 from cortex.graph import Graph, Node
 from cortex.hub import Pin, commit_of
 from cortex.params import complete
@@ -33,6 +34,10 @@ from cortex.tokenizer import TRAINED, Tokenizer
 
 FORMAT_VERSION = 2
 
+# The data of the examples, which comes with the application.
+EXAMPLES = "examples/data/"
+_PROJECT = Path(__file__).parents[1]
+
 
 def source_node(graph: Graph) -> Node | None:
     """The graph's source, None unless there is exactly one."""
@@ -43,7 +48,22 @@ def source_node(graph: Graph) -> Node | None:
 def source_of(node: Node) -> TextSource:
     """The source object of a node whose parameters are sound."""
     kind = KINDS[node.kind]
-    return kind.cls(**complete(kind.params, node.params))
+    values = complete(kind.params, node.params)
+    return kind.cls(**{name: _beside_us(value) if name in PLACE_PARAMS else value for name, value in values.items()})
+
+
+def _beside_us(setting: str) -> str:
+    """The paths of a setting; one of ours, as the examples have it, is found wherever the application is started."""
+    return "\n".join(_ours(path) for path in named(setting)) if isinstance(setting, str) and EXAMPLES in setting else setting
+
+
+def _ours(path: str) -> str:
+    return str(_PROJECT / path) if path.startswith(EXAMPLES) and not os.path.exists(path) else path
+
+
+def placed(path: str) -> str:
+    """Where the files of a setting lie, from wherever they are named."""
+    return "\n".join(map(os.path.abspath, named(_beside_us(path))))
 
 
 def fingerprint(node: Node, store: Path | None = None) -> str:
@@ -132,6 +152,7 @@ def outside(node: Node, folders: list[Path]) -> str | None:
     if any(not isinstance(values.get(name, ""), str) for name in PLACE_PARAMS):
         return None  # which is a fault of its own
     source = source_of(node)
+    folders = [*folders, _PROJECT / EXAMPLES]
     fault = _first_outside(source.named_paths(), folders)
     if fault:  # before anything is looked at that may not be
         return fault
@@ -291,6 +312,20 @@ def read_through(node: Node) -> None:
     elif not source.remote:
         counts = {split: sum(block.count("\n") + (block[-1:] != "\n") for block in source.blocks(split)) for split in SPLITS}
         _check_lengths(node, {split: {"tokens": count} for split, count in counts.items()})
+
+
+def validation_share(prepared: Prepared, seq_len: int, batch_size: int) -> tuple[int, int]:
+    """How much a validation reads, and a training step of so many sequences: in tokens, or in rows of a task."""
+    if prepared.task == "Text":
+        return prepared.count("validation"), batch_size * seq_len
+    return prepared.row_count("validation"), batch_size
+
+
+def cut_rows(prepared: Prepared, seq_len: int) -> dict[str, int]:
+    """How many rows of each split are longer than `seq_len` tokens and are cut; none of running text."""
+    if prepared.task == "Text":
+        return {}
+    return {split: found for split in SPLITS if (found := prepared.rows(split).longer_than(seq_len))}
 
 
 def too_short(node: Node, prepared: Prepared) -> str | None:

@@ -12,10 +12,8 @@ import numpy as np
 
 from cortex.corpus import SPLITS, CorpusError
 from cortex.encode import TextSource, id_type
-from cortex.rows import LABEL_TYPE, OFFSET_TYPE, Row, RowArrays, labels_of
+from cortex.rows import IGNORED, LABEL_TYPE, OFFSET_TYPE, Row, RowArrays, labels_of
 from cortex.tokenizer import Tokenizer
-
-_IGNORED = -100
 
 
 class EncodedRow(NamedTuple):
@@ -42,7 +40,7 @@ def encoded_rows(rows: Iterable[Row], task: str, tokenizer: Tokenizer, labels: S
     for row in rows:
         if task == "Tagged":
             pieces = [_encode(tokenizer, word, row.place) for word in words_as_text(row.words, tokenizer)]
-            tags = np.full(sum(map(len, pieces)), _IGNORED, LABEL_TYPE)
+            tags = np.full(sum(map(len, pieces)), IGNORED, LABEL_TYPE)
             tags[np.cumsum([0, *map(len, pieces[:-1])])] = [numbers[tag] for tag in row.tags]
             yield EncodedRow(np.concatenate(pieces).astype(kind), tags, nothing)
             continue

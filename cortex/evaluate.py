@@ -1,6 +1,6 @@
 """Losses, perplexity, bits per byte and metrics of a model over a whole split.
 
-Importable alone: numpy, torch, blocks.py and scores.py.
+Importable alone: numpy, torch and blocks.py.
 """
 
 from __future__ import annotations
@@ -9,14 +9,23 @@ import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from cortex.blocks import Batch, text_batches
-from cortex.scores import Tally
+
+
+class Counts(Protocol):
+    """What counts how often one loss is right (scores.Tally): sums that are added up over batches and processes."""
+
+    sums: Tensor
+
+    def add(self, scores: Tensor, batch: Batch) -> None: ...
+
+    def result(self) -> dict[str, float]: ...
 
 
 @dataclass(frozen=True)
@@ -78,7 +87,7 @@ def judge(
     model: nn.Module,
     batches: Iterable[tuple[Batch, list[str] | None]],
     *,
-    tallies: Mapping[str, Tally] | None = None,
+    tallies: Mapping[str, Counts] | None = None,
     loss: str | None = None,
     text_bytes: int | None = None,
     should_stop: Callable[[], bool] = lambda: False,
@@ -126,7 +135,7 @@ def judge(
 
 
 def _losses(
-    model: nn.Module, batch: Batch, counted: list[str] | None, tallies: Mapping[str, Tally] | None
+    model: nn.Module, batch: Batch, counted: list[str] | None, tallies: Mapping[str, Counts] | None
 ) -> Iterator[tuple[str, tuple[Tensor, Any]]]:
     if not tallies:
         yield from ((name, pair) for name, pair in model(batch).items() if counted is None or name in counted)

@@ -13,10 +13,7 @@ import torch
 
 from cortex.blocks import Batch
 from cortex.config import TrainingError
-from cortex.rows import RowArrays
-
-# What is nothing to compare with (cortex.losses.IGNORED, which an exported script may not need).
-_IGNORED = -100
+from cortex.rows import IGNORED, RowArrays
 
 
 def rows_batch(rows: RowArrays, chosen: np.ndarray, seq_len: int, eos: int) -> Batch:
@@ -29,16 +26,16 @@ def rows_batch(rows: RowArrays, chosen: np.ndarray, seq_len: int, eos: int) -> B
     if rows.task == "Pairs":
         written = [np.append(tokens, eos)[:seq_len] for tokens in kept]
         kept = [np.insert(tokens, 0, eos)[:seq_len] for tokens in kept]
-        batch = _padded("inputs", "lengths", kept) | {"targets": _stack(written, _IGNORED)}
+        batch = _padded("inputs", "lengths", kept) | {"targets": _stack(written, IGNORED)}
         read = [np.asarray(rows.source[slice(*rows.source_offsets[row : row + 2])][:seq_len], np.int64) for row in chosen]
         return batch | _padded("source", "source_lengths", read)
     cut = [tokens[:seq_len] for tokens in kept]
     batch = _padded("inputs", "lengths", cut)
-    batch["next"] = _stack([np.append(tokens[1:], _IGNORED) for tokens in cut], _IGNORED)
+    batch["next"] = _stack([np.append(tokens[1:], IGNORED) for tokens in cut], IGNORED)
     if rows.task == "Labelled":
         return batch | {"targets": torch.from_numpy(np.asarray(rows.labels[chosen], np.int64))}
     tags = [np.asarray(rows.labels[slice(*rows.offsets[row : row + 2])][:seq_len], np.int64) for row in chosen]
-    return batch | {"targets": _stack(tags, _IGNORED)}
+    return batch | {"targets": _stack(tags, IGNORED)}
 
 
 def _padded(name: str, lengths: str, rows: list[np.ndarray]) -> Batch:

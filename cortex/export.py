@@ -24,12 +24,15 @@ from cortex.config import TrainConfig
 from cortex.data import source_node, source_of
 from cortex.gather import Gathered, Import, gather, import_lines, part_text
 from cortex.graph import Graph
+from cortex.measures import has_perplexity, tells_all
 from cortex.model_text import construct, literal, model_class, uses_padding
 from cortex.params import complete
 from cortex.registry import KINDS
 from cortex.runs import Run
 
 _MAIN = ("cortex.standalone", "main")
+# What takes the place of plain text where a graph asks for more.
+_TASKS = ("cortex.standalone_tasks", "TaskData")
 _MODEL_IMPORTS = {Import("torch", "Tensor"), Import("torch", "nn")}
 # Loaded when they are needed: what a source says it needs of them.
 _WHERE_ASKED = {"datasets", "huggingface_hub", "pyarrow"}
@@ -63,11 +66,13 @@ def script(graph: Graph, *, max_steps: int | None = None, weights: str | None = 
     }
     drawn = _part("The model that was drawn. Its parts have the names of the nodes.", model_class(planned, name))
     # The last is what starts; all else stands before the model.
-    in_order = sorted(gathered.parts, key=lambda part: part[0].name == _MAIN[0])
+    starts = [_MAIN[0], _TASKS[0]]
+    in_order = sorted(gathered.parts, key=lambda part: starts.index(part[0].name) if part[0].name in starts else -1)
     parts = [_part(module.title, part_text(found)) for module, found in in_order]
     parts.insert(-1, drawn)
     settings = "\n".join(f"{key} = {value}" for key, value in values.items())
-    start = f"raise SystemExit(main({name}, SOURCE, CONFIG, max_steps=MAX_STEPS, weights=WEIGHTS))"
+    task = f", data={_TASKS[1]}, perplexities={has_perplexity(graph)}" if tells_all(graph) else ""
+    start = f"raise SystemExit(main({name}, SOURCE, CONFIG{task}, max_steps=MAX_STEPS, weights=WEIGHTS))"
     return (
         f"{_head(graph, _needs(planned, gathered, weights is not None), config, origin)}\n\n"
         f"from __future__ import annotations\n\n{import_lines(gathered.imports | _MODEL_IMPORTS)}\n\n"
@@ -179,7 +184,8 @@ def _part(title: str, text: str) -> str:
 def _gathered(planned: Plan) -> Gathered:
     """All that is ours in the script of a plan, but for the model's class."""
     padding = [("cortex.padding", "padding")] if uses_padding(planned) else []
-    return gather([*map(_place, planned.calls), *padding, _MAIN])
+    tasks = [_TASKS] if tells_all(planned.graph) else []
+    return gather([*map(_place, planned.calls), *padding, _MAIN, *tasks])
 
 
 def _place(call: Call) -> tuple[str, str]:

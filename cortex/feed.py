@@ -1,19 +1,21 @@
 """What a training and an evaluation read of a split: blocks of a text or examples, with tokens hidden where a loss asks for it.
 
-Importable alone: numpy, torch, blocks.py, examples.py, masking.py and rows.py.
+Importable alone: numpy, torch, blocks.py, evaluate.py, examples.py, masking.py, rows.py and scores.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from torch import Tensor, nn
 
 from cortex.blocks import Batch, Blocks, text_batches
+from cortex.evaluate import Evaluation, evaluate, judge
 from cortex.examples import Examples, row_batches
 from cortex.masking import Batches, Hiding, hidden_alike
-from cortex.rows import RowArrays
+from cortex.rows import IGNORED, RowArrays
+from cortex.scores import tallies
 
 # The tokens of a running text (1 + N,), or the rows of a task.
 Split = np.ndarray | RowArrays
@@ -46,6 +48,34 @@ def training_feed(
     return Hiding(batches, rate, vocabulary, seed) if rate else batches
 
 
+def judged(
+    model: nn.Module,
+    split: Split,
+    *,
+    seq_len: int,
+    eos: int,
+    vocabulary: int,
+    labels: Sequence[str] = (),
+    text_bytes: int | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
+    part: tuple[int, int] = (0, 1),
+    total: Callable[[Tensor], Tensor] = lambda sums: sums,
+) -> Evaluation:
+    """Every loss of a model over a whole split; with metrics, but where the next tokens of a text are all that it learns.
+
+    Args:
+        labels: names of the classes or tags of the data.
+        text_bytes, should_stop, part, total: as in `evaluate`.
+    """
+    how = {"should_stop": should_stop, "part": part, "total": total}
+    targets = [getattr(getattr(model, name, None), "target", "Label") for name in getattr(model, "loss_weights", {})]
+    if not isinstance(split, RowArrays) and targets in ([], ["Label"]):
+        return evaluate(model, split, seq_len, text_bytes=text_bytes, **how)
+    task = split.task if isinstance(split, RowArrays) else "Text"
+    batches = judging_feed(split, model, seq_len=seq_len, eos=eos, vocabulary=vocabulary, scored=True)
+    return judge(model, batches, tallies=tallies(model, labels, task), text_bytes=text_bytes, **how)
+
+
 def judging_feed(
     split: Split, model: nn.Module, *, seq_len: int, eos: int, vocabulary: int, scored: bool, batch_tokens: int = 8192
 ) -> Iterator[tuple[Batch, list[str] | None]]:
@@ -75,4 +105,4 @@ def judging_feed(
 
 
 def _none_hidden(batch: Batch) -> Tensor:
-    return batch["inputs"].new_full(batch["inputs"].shape, -100)
+    return batch["inputs"].new_full(batch["inputs"].shape, IGNORED)

@@ -54,6 +54,8 @@ def generate(
     top_k: int = 0,
     top_p: float = 1.0,
     seed: int = 1,
+    batch: dict[str, Tensor] | None = None,
+    stop: int | None = None,
 ) -> Iterator[int]:
     """Tokens that follow the prompt, as they are drawn.
 
@@ -62,6 +64,8 @@ def generate(
         context: most positions that the model sees at once: what it was trained on. When it is full, the older half is
             forgotten and the rest is read again from position 0.
         vocab_size: tokens from this one on have no text and are never drawn.
+        batch: what a decoder reads besides: `source` (1, S). What is written then ends where the context is full.
+        stop: a token that ends what is written, and is not given.
     """
     device = next(model.parameters()).device
     generator = torch.Generator().manual_seed(seed)
@@ -72,11 +76,16 @@ def generate(
         cache, new = model.new_cache(), seen
         for _ in range(max_tokens):
             if len(seen) > context:
+                if batch is not None:
+                    return
                 seen = seen[-max(1, context // 2) :]
                 cache, new = model.new_cache(), seen
             tokens = torch.tensor([new], device=device)  # (1, T)
-            logits = model.logits(tokens, cache)[0, -1, :vocab_size]  # (V,)
+            scores = model.logits(tokens, cache) if batch is None else model.logits(tokens, cache, batch)
+            logits = scores[0, -1, :vocab_size]  # (V,)
             token = pick(logits.float().cpu(), temperature=temperature, top_k=top_k, top_p=top_p, generator=generator)
+            if token == stop:
+                return
             yield token
             seen, new = [*seen, token], [token]
     finally:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -9,13 +12,17 @@ from torch.nn import LinearCrossEntropyOptions
 
 from cortex.params import Choice, Float, Int
 from cortex.registry import register
+from cortex.rows import IGNORED
 
 # Logits alive at once: at most 512 rows and 32 MiB, what a last-level cache holds and glibc's allocator keeps
 # (docs/performance.md).
 _MOST_ROWS, _MOST_LOGITS = 512, 2**23
 
-# A target that is nothing to compare with: padding, a position without such a token, a token that was not chosen.
-IGNORED = -100
+
+def _looks_within(values: Mapping[str, Any], sizes: Mapping[str, int]) -> Iterator[tuple[str, str, str]]:
+    if values["target"] == "Offset" and values["offset"] > sizes.get("T", values["offset"]):
+        message = f"offset={values['offset']} is past the end of every sequence, which has seq_len={sizes['T']} tokens"
+        yield "offset", message, f"set offset to at most {sizes['T']}, or a larger seq_len"
 
 
 @register(
@@ -62,6 +69,7 @@ IGNORED = -100
             help="Share of the target given to all answers alike, in training alone; perplexity is always without it.",
         ),
     },
+    check=_looks_within,
 )
 class Loss(nn.Module):
     """Compares scores with what the data says is right; training makes it small. The first Loss decides which weights are best.

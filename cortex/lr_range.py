@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from cortex.blocks import Blocks
 from cortex.builder import build, plan, train_config
 from cortex.config import TrainingError
 from cortex.data import Prepared, source_node, source_of
 from cortex.device import pick_device
+from cortex.feed import training_feed
 from cortex.graph import Graph
 from cortex.train import Event, Trainer
 
@@ -52,8 +52,11 @@ def range_test(
     source, config = source_of(source_node(graph)), train_config(graph)
     config = replace(config, log_every=1, steps=steps, max_minutes=0, patience=0, max_rise=0, ema=0)
     torch.manual_seed(config.seed)
-    model = build(plan(graph, prepared.vocab_size)).to(pick_device(config.device))
-    blocks = Blocks(prepared.tokens("train"), source.seq_len, source.batch_size * config.accumulate, config.seed)
+    model = build(plan(graph, *prepared.sizes)).to(pick_device(config.device))
+    blocks = training_feed(
+        prepared.split("train"), model, seq_len=source.seq_len, batch_size=source.batch_size * config.accumulate,
+        seed=config.seed, eos=prepared.tokenizer().eos, vocabulary=prepared.vocab_size,
+    )  # fmt: skip
     points: list[Point] = []
     average = 0.0
 

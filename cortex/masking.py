@@ -1,6 +1,6 @@
 """Hides tokens of a batch for a model to find (Devlin et al. 2019, section 3.1).
 
-Importable alone: numpy, torch and blocks.py.
+Importable alone: numpy, torch, blocks.py and rows.py.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import numpy as np
 import torch
 
 from cortex.blocks import Batch
+from cortex.rows import IGNORED
 
-_IGNORED = -100
 # Of the chosen tokens: replaced by <mask>, and replaced by <mask> or a random token; the rest stay as they are.
 _MASKED, _CHANGED = 0.8, 0.9
 
@@ -44,7 +44,7 @@ def hidden(batch: Batch, rate: float, vocabulary: int, draw: np.random.Generator
     shown = np.where(fate < _MASKED, vocabulary, np.where(fate < _CHANGED, random, inputs))
     return batch | {
         "inputs": torch.from_numpy(np.where(chosen, shown, inputs)),
-        "masked": torch.from_numpy(np.where(chosen, inputs, _IGNORED)),
+        "masked": torch.from_numpy(np.where(chosen, inputs, IGNORED)),
     }
 
 

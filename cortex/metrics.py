@@ -53,6 +53,7 @@ class Progress:
             known = ("steps", "last_step", "parameters", "vocabulary", "device", "source", "why_not_bits")
             text = ("tokenizer", "validation_text", "validation_words", "why_not_words")
             facts |= {key: event.get(key) for key in (*known, *text, "validation_bytes", "validation_tokens")}
+            facts |= _of_losses(event)
         if kind == "horizon":
             facts |= {key: event.get(key) for key in ("steps", "last_step")}
         if kind in ("train", "validation"):
@@ -62,6 +63,20 @@ class Progress:
             facts |= {"tokens_per_second": event.get("tokens_per_second")}
         if kind == "validation" and event["loss"] < facts.get("best_loss", math.inf):
             facts |= {"best_loss": event["loss"], "best_step": event["step"]}
+            metrics = event.get("metrics", {}).get(facts.get("main_loss"), {})
+            facts |= {"best_metrics": metrics, "best_metric": metrics.get(facts.get("metric_key"))}
+
+
+def _of_losses(start: Event) -> Event:
+    """What a run's first event says of its task; of a run from before there were several, a text's next tokens."""
+    losses = start.get("losses")
+    if not isinstance(losses, dict) or not losses:
+        return {"task": "Text", "has_perplexity": True, "unit": "nats per token"}
+    name, main = next(iter(losses.items()))
+    found = {"task": "Masked" if main["target"] == "Masked" else start.get("task"), "main_loss": name, "unit": main["unit"]}
+    told = len(losses) > 1 or found["task"] != "Text" or main["target"] != "Label"
+    found |= {"metric": main["metrics"][main["main"]], "metric_key": main["main"]} if told else {}
+    return found | {"has_perplexity": start.get("perplexity", True), "cut_rows": start.get("cut_rows") or {}}
 
 
 class _Tail:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO
 
 from cortex.builder import PlanError, plan
-from cortex.data import source_node
+from cortex.data import placed, source_node
 from cortex.export import graph_of_run, script
 from cortex.graph import Graph, to_json
 from cortex.runs import Run
@@ -72,7 +72,7 @@ def proving(subject: Graph | Run, store: Path, *, steps: int = 20, time_limit: f
     graph = replace(graph, training={key: value for key, value in graph.training.items() if key != "max_minutes"})
     source, options = source_node(graph), []
     if source.params.get("path"):
-        path = os.path.abspath(source.params["path"])
+        path = placed(source.params["path"])
         graph, options = graph.with_param(source.id, "path", path), ["--data", path]
     rows: dict[tuple[str, int], Row] = {}
     deadline = time.monotonic() + time_limit

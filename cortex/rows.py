@@ -19,6 +19,9 @@ TASKS = ("Text", "Labelled", "Tagged", "Pairs")
 # How `RowArrays` are kept on disk: numbers of labels and tags, and where rows begin.
 LABEL_TYPE, OFFSET_TYPE = np.dtype("int32"), np.dtype("int64")
 
+# What is nothing to compare with: padding, the later pieces of a word, a token that was not chosen.
+IGNORED = -100
+
 _DOCUMENT = "-DOCSTART-"  # a line of CoNLL 2003 that begins a document and is no sentence
 _SEED = 20_003
 

@@ -240,8 +240,10 @@ def summary_name(run: Run) -> str:
 
 
 SUMMARY = (
-    "run", "name", "state", "created", "source", "step", "steps", "last_step", "epoch", "tokens", "parameters", "vocabulary",
-    "train_loss", "tokens_per_second", "elapsed", "seconds_left", "best_loss", "best_perplexity", "best_step", "bits_per_byte",
+    "run", "name", "state", "created", "source", "task", "step", "steps", "last_step", "epoch", "tokens", "parameters",
+    "vocabulary",
+    "train_loss", "tokens_per_second", "elapsed", "seconds_left", "best_loss", "unit", "best_perplexity", "metric",
+    "best_metric", "best_metrics", "has_perplexity", "best_step", "cut_rows", "bits_per_byte",
     "why_not_bits", "word_perplexity", "why_not_words", "tokenizer", "data", "validation_text", "device", "error", "directory",
     "parent", "group", "seed",
 )  # fmt: skip
@@ -250,7 +252,8 @@ SUMMARY = (
 def summary(run: Run, progress: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """What tables and headers show of a run: every key of SUMMARY, None where it is not known.
 
-    `best_*` are of the lowest validation loss, not the last. `progress` is what the caller has read of the events already.
+    `best_*` are of the lowest validation loss, not the last. `best_metric` is what `metric` names, of the main loss;
+    `best_perplexity` is None where exp of that loss is no perplexity. `progress` is what the caller has read of the events.
     """
     row: dict[str, Any] = dict.fromkeys(SUMMARY)
     row |= {"run": run.id, "directory": str(run.path), "state": run.state(), "name": run.id}
@@ -263,7 +266,7 @@ def summary(run: Run, progress: Mapping[str, Any] | None = None) -> dict[str, An
         return row | {"state": "damaged", "error": str(error)}
     found = Progress(run.path / "metrics.jsonl").read() if progress is None else progress
     row |= {key: value for key, value in found.items() if key in row}
-    if row["best_loss"] is not None:
+    if row["best_loss"] is not None and found.get("has_perplexity", True):
         from cortex.evaluate import perplexity  # loads torch, which stopping or claiming a run does not need
 
         row["best_perplexity"] = perplexity(row["best_loss"])

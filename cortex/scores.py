@@ -1,4 +1,4 @@
-"""How often a model is right: accuracy, macro F1, F1 over spans, whole rows. Importable alone: torch.
+"""How often a model is right: accuracy, macro F1, F1 over spans, whole rows. Importable alone: torch and rows.py.
 
 Everything is counted in sums, so that batches, and processes that read parts of a split, can be added up.
 """
@@ -11,7 +11,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-_IGNORED = -100
+from cortex.rows import IGNORED
+
 _SPAN_TAG = re.compile(r"[BIES]-.")
 
 Span = tuple[str, int, int]
@@ -61,7 +62,7 @@ class Tally:
         targets = self.loss.targets(batch).cpu()  # (B, T) or (B,)
         if self.labels:
             scores = scores[..., : len(self.labels)]
-        found, counts = scores.argmax(-1).cpu(), targets != _IGNORED
+        found, counts = scores.argmax(-1).cpu(), targets != IGNORED
         right = (found == targets) & counts
         self.sums[:2] += torch.tensor([right.sum(), counts.sum()])
         if self._classes:
@@ -94,6 +95,17 @@ class Tally:
             whole, rows = self.sums[2:].tolist()
             found["exact"] = whole / rows
         return found
+
+
+def tallies(model: nn.Module, labels: Sequence[str], task: str) -> dict[str, Tally]:
+    """A new tally for each loss of a model.
+
+    Args:
+        labels: names of the classes or tags of the data.
+        task: Text, Labelled, Tagged or Pairs.
+    """
+    losses = {name: getattr(model, name) for name in model.loss_weights}
+    return {name: Tally(loss, labels if loss.target == "Label" else (), task) for name, loss in losses.items()}
 
 
 def _macro_f1(right: Tensor, given: Tensor, wanted: Tensor) -> float:

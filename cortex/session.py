@@ -9,6 +9,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,6 @@ from torch import nn
 
 from cortex import data, ranks
 from cortex.asked import Asked, Stopped
-from cortex.blocks import Blocks
 from cortex.builder import PlanError, build, plan, train_config
 from cortex.checkpoints import (
     Trained,
@@ -32,11 +32,12 @@ from cortex.checkpoints import (
 from cortex.config import eval_interval
 from cortex.corpus import CorpusError
 from cortex.device import pick_compile, pick_device, pick_precision
-from cortex.evaluate import evaluate
 from cortex.export import script_of_run
+from cortex.feed import judged, training_feed
 from cortex.graph import from_document
-from cortex.judge import continue_text
-from cortex.places import json_line, write_atomically
+from cortex.judge import sample_of
+from cortex.measures import asked_for, has_perplexity, measures, tells_all
+from cortex.places import json_line, to_json, write_atomically
 from cortex.references import quick_references
 from cortex.runs import Run, RunError
 from cortex.status import Status
@@ -74,7 +75,7 @@ class Follower:
         return found
 
     def _make(self, prepared: data.Prepared) -> None:
-        self.planned = plan(self.graph, prepared.vocab_size)
+        self.planned = plan(self.graph, *prepared.sizes)
         if self.planned.issues:
             raise PlanError(self.planned.issues)
         node = data.source_node(self.graph)
@@ -90,8 +91,12 @@ class Follower:
         self.model = build(self.planned).to(self.device)
         source = data.source_of(node)
         rows = source.batch_size * self.config.accumulate
-        self.seq_len, self.blocks = source.seq_len, Blocks(prepared.tokens("train"), source.seq_len, rows, self.config.seed)
-        self.interval = eval_interval(self.config, prepared.count("validation"), rows * source.seq_len)
+        self.seq_len, self._eos = source.seq_len, prepared.tokenizer().eos
+        self._scale = {"seq_len": source.seq_len, "eos": self._eos, "vocabulary": prepared.vocab_size}
+        self.blocks = training_feed(
+            prepared.split("train"), self.model, batch_size=rows, seed=self.config.seed, **self._scale
+        )  # fmt: skip
+        self.interval = eval_interval(self.config, *data.validation_share(prepared, source.seq_len, rows))
         self.trainer = Trainer(
             self.model, self.blocks, self.config, validate=self._validate, on_event=self._on_event, between=self._between,
             eval_every=self.interval, max_steps=self.record.get("max_steps"), forward=self._forward(),
@@ -120,12 +125,13 @@ class Follower:
         if others and self.processes.rank:  # each draws its own dropout; the first as it would alone
             torch.manual_seed(hash((self.config.seed, self.processes.rank, self.trainer.step)))
 
-    def _validate(self) -> float:
+    def _validate(self) -> float | Event:
         part = (self.processes.rank, self.processes.world) if isinstance(self.processes, ranks.Ranks) else (0, 1)
-        tokens = self.prepared.tokens("validation")
-        return evaluate(
-            self.model, tokens, self.seq_len, part=part, total=self.processes.total, should_stop=self._leaves_validation
-        ).loss
+        found = judged(
+            self.model, self.prepared.split("validation"), labels=self.prepared.labels, part=part,
+            total=self.processes.total, should_stop=self._leaves_validation, **self._scale,
+        )  # fmt: skip
+        return found.facts() if tells_all(self.graph) else found.loss
 
     def _leaves_validation(self) -> bool:
         return False
@@ -165,6 +171,8 @@ class Session(Follower):
         prepared = self._prepare(self._preparing)
         self._measured(prepared)
         write_atomically(self.run.path / "tokenizer.json", (prepared.path / "tokenizer.json").read_bytes())
+        if prepared.labels:
+            write_atomically(self.run.path / "labels.json", to_json(list(prepared.labels)))
         self._tokenizer = Tokenizer.load(self.run.path / "tokenizer.json")
         self._checkpoint = checkpoint = load_state(self.run.path / "checkpoints")
         self._make(prepared)
@@ -200,6 +208,9 @@ class Session(Follower):
 
     def _measured(self, prepared: data.Prepared) -> None:
         """What the charts lay beside the run's perplexity; a long text is not counted while a training waits."""
+        if prepared.task != "Text":
+            self._words = Words(None, None, "it is no running text")
+            return
         try:
             quick_references(prepared)
             self._words = quick_words(prepared)
@@ -238,6 +249,14 @@ class Session(Follower):
             "eval_every": self.interval,
             "parameters": self.planned.total,
             "source": self.node.kind,
+            "task": prepared.task,
+            "losses": {name: asdict(found) for name, found in measures(self.graph, prepared.labels).items()},
+            "perplexity": has_perplexity(self.graph),
+            "labels": len(prepared.labels),
+            "unseen_labels": prepared.meta.get("unseen_labels", []),
+            "train_rows": prepared.row_count("train"),
+            "validation_rows": prepared.row_count("validation"),
+            "cut_rows": data.cut_rows(prepared, self.seq_len),
             "tokenizer": prepared.meta["tokenizer"],
             "vocabulary": prepared.vocab_size,
             "train_tokens": prepared.count("train"),
@@ -315,10 +334,10 @@ class Session(Follower):
         """Some text that the model writes; it draws from a random state of its own."""
         if not self.config.sample_tokens:
             return None
-        prompt, trained = self.config.sample_prompt, Trained(self.model, self._tokenizer, self.seq_len, step)
+        trained = Trained(self.model, self._tokenizer, self.seq_len, step, asked_for(self.graph), self.prepared.labels)
         with self.trainer.judged():
-            pieces = continue_text(trained, prompt, max_tokens=self.config.sample_tokens, seed=self.config.seed)
-            return {"event": "sample", "step": step, "prompt": prompt, "text": "".join(pieces)}
+            found = sample_of(trained, self.prepared, self.config.sample_prompt, self.config.sample_tokens, self.config.seed)
+        return {"event": "sample", "step": step, **found} if found else None
 
     # Writing
 

@@ -23,16 +23,54 @@ from cortex.device import pick_compile, pick_device
 from cortex.encode import TextSource, learn_tokenizer, split_ids
 from cortex.evaluate import evaluate, perplexity
 from cortex.generate import generate
+from cortex.masking import Batches
 from cortex.places import json_line
 from cortex.tokenizer import Tokenizer
 from cortex.train import Event, Trainer
 
 
+class TextData:
+    """What a model is trained on and judged by: the next tokens of a text.
+
+    Args:
+        source: where the text comes from; its training part has been read for the tokenizer.
+    """
+
+    def __init__(self, source: TextSource, tokenizer: Tokenizer) -> None:
+        self.source, self.tokenizer = source, tokenizer
+        self.validation = split_ids(source, "validation", tokenizer)
+        # What the model's constructor is told: number of tokens, and of labels where it asks for them.
+        self.sizes: tuple[int, ...] = (tokenizer.vocab_size,)
+
+    def training(self, model: nn.Module, batch_size: int, seed: int) -> Batches:
+        """The batches of the training split."""
+        return Blocks(split_ids(self.source, "train", self.tokenizer), self.source.seq_len, batch_size, seed)
+
+    def validation_share(self, batch_size: int) -> tuple[int, int]:
+        """How much a validation reads, and a training step."""
+        return len(self.validation) - 1, batch_size * self.source.seq_len
+
+    def judged(self, model: nn.Module) -> Event:
+        """What a `validation` event says."""
+        return {"loss": evaluate(model, self.validation, self.source.seq_len).loss}
+
+    def answer(self, model: nn.Module, prompt: str, arguments: argparse.Namespace) -> str:
+        """What the model writes after the prompt."""
+        ids = self.tokenizer.encode(prompt) or [self.tokenizer.eos]
+        tokens = generate(
+            model, list(ids), context=self.source.seq_len, vocab_size=self.tokenizer.vocab_size,
+            max_tokens=arguments.max_tokens, temperature=arguments.temperature,
+        )  # fmt: skip
+        return self.tokenizer.decode([*ids, *tokens]).removeprefix(self.tokenizer.decode(ids))
+
+
 def main(
-    make_model: Callable[[int], nn.Module],
+    make_model: Callable[..., nn.Module],
     source: TextSource,
     config: TrainConfig,
     *,
+    data: type[TextData] = TextData,
+    perplexities: bool = True,
     max_steps: int | None = None,
     weights: str | None = None,
     argv: list[str] | None = None,
@@ -40,17 +78,20 @@ def main(
     """Do what the command line asks; its exit status comes out.
 
     Args:
-        make_model: gives the model for a vocabulary of so many tokens.
+        make_model: gives the model for a vocabulary of so many tokens, and so many labels where the data has them.
+        data: what the model is trained on and judged by.
+        perplexities: whether exp of the main loss is a perplexity.
         max_steps: where training ends early, unless the command line says otherwise.
         weights: file of `--weights` without a value, from the folder of the script.
     """
     arguments = _arguments(source, max_steps, weights, argv)
+    arguments.perplexities = perplexities
     try:
         if config.threads:
             torch.set_num_threads(config.threads)
         if arguments.data:
             source.path = arguments.data
-        _work(make_model, source, config, arguments)
+        _work(make_model, source, config, arguments, data)
     except BrokenPipeError:  # the reader, `head` for one, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (CorpusError, TrainingError, OSError, ModuleNotFoundError, UserError) as error:
@@ -98,47 +139,45 @@ def _arguments(source: TextSource, max_steps: int | None, weights: str | None, a
 
 
 def _work(
-    make_model: Callable[[int], nn.Module], source: TextSource, config: TrainConfig, arguments: argparse.Namespace
+    make_model: Callable[..., nn.Module],
+    source: TextSource,
+    config: TrainConfig,
+    arguments: argparse.Namespace,
+    make_data: type[TextData],
 ) -> None:
     if arguments.log_every:
         config = replace(config, log_every=arguments.log_every)
     device = pick_device(config.device)
-    tokenizer = learn_tokenizer(source, source.blocks("train"))
+    data = make_data(source, learn_tokenizer(source, source.blocks("train")))
     torch.manual_seed(config.seed)
-    model = make_model(tokenizer.vocab_size).to(device)
+    model = make_model(*data.sizes).to(device)
     if arguments.weights:
         _load(model, arguments.weights)
-        loss = evaluate(model.eval(), split_ids(source, "validation", tokenizer), source.seq_len).loss
-        _tell({"event": "weights", "loss": loss, "perplexity": perplexity(loss)}, arguments.json)
-        if arguments.prompt is not None:
-            _write_on(model, tokenizer, source.seq_len, arguments)
+        _tell({"event": "weights", **data.judged(model.eval())}, arguments)
+        _answer(model, data, arguments)
         return
-    trainer = _train(model, source, config, tokenizer, arguments)
-    if arguments.prompt is not None:
-        with trainer.judged():
-            _write_on(model, tokenizer, source.seq_len, arguments)
+    trainer = _train(model, config, data, arguments)
+    with trainer.judged():
+        _answer(model, data, arguments)
 
 
-def _train(
-    model: nn.Module, source: TextSource, config: TrainConfig, tokenizer: Tokenizer, arguments: argparse.Namespace
-) -> Trainer:
-    validation = split_ids(source, "validation", tokenizer)
-    blocks = Blocks(split_ids(source, "train", tokenizer), source.seq_len, source.batch_size * config.accumulate, config.seed)
+def _train(model: nn.Module, config: TrainConfig, data: TextData, arguments: argparse.Namespace) -> Trainer:
+    rows = data.source.batch_size * config.accumulate
     keep = _keeper(model, Path(arguments.save)) if arguments.save else None
 
     def on_event(event: Event) -> None:
         if keep and event["event"] == "validation" and event["best"]:
             with trainer.judged():
                 keep(event["step"])
-        _tell(event, arguments.json)
+        _tell(event, arguments)
 
     trainer = Trainer(
         model,
-        blocks,
+        data.training(model, rows, config.seed),
         config,
-        validate=lambda: evaluate(model, validation, source.seq_len).loss,
+        validate=lambda: data.judged(model),
         on_event=on_event,
-        eval_every=eval_interval(config, len(validation) - 1, source.batch_size * config.accumulate * source.seq_len),
+        eval_every=eval_interval(config, *data.validation_share(rows)),
         max_steps=arguments.steps,
         forward=torch.compile(model) if pick_compile(config.compile, next(model.parameters()).device) else None,
     )
@@ -179,39 +218,42 @@ def _load(model: nn.Module, file: str | Path) -> None:
         raise UserError(f"{file}: does not fit this model, or the text is another one, or it is damaged: {reason}") from None
 
 
-def _write_on(model: nn.Module, tokenizer: Tokenizer, seq_len: int, arguments: argparse.Namespace) -> None:
-    unknown = tokenizer.unknown(arguments.prompt)
+def _answer(model: nn.Module, data: TextData, arguments: argparse.Namespace) -> None:
+    if arguments.prompt is None:
+        return
+    unknown = data.tokenizer.unknown(arguments.prompt)
     if unknown:
         print(f"not in the vocabulary, read as <unk>: {', '.join(unknown)}", file=sys.stderr)
-    prompt = tokenizer.encode(arguments.prompt) or [tokenizer.eos]
-    tokens = generate(
-        model,
-        list(prompt),
-        context=seq_len,
-        vocab_size=tokenizer.vocab_size,
-        max_tokens=arguments.max_tokens,
-        temperature=arguments.temperature,
-    )
-    written = tokenizer.decode([*prompt, *tokens]).removeprefix(tokenizer.decode(prompt))
+    written = data.answer(model, arguments.prompt, arguments)
     if arguments.json:
         print(json_line({"prompt": arguments.prompt, "text": written, "unknown": unknown}), flush=True)
     else:
         print(arguments.prompt + written, flush=True)
 
 
-def _tell(event: Event, as_json: bool) -> None:
-    print(json_line(event) if as_json else _line(event), flush=True)
+def _tell(event: Event, arguments: argparse.Namespace) -> None:
+    if event["event"] in ("weights", "validation") and arguments.perplexities:
+        event = event | {"perplexity": perplexity(event["loss"])}
+    print(json_line(event) if arguments.json else _line(event), flush=True)
 
 
 def _line(event: dict[str, Any]) -> str:
     """An event in words; losses with all their digits, so that two trainings can be compared."""
     if event["event"] == "train":
         return f"step {event['step']}: training loss {event['loss']!r}, {event['tokens_per_second']:,.0f} tokens/s"
-    if event["event"] == "validation":
-        loss, best = event["loss"], ", best so far" if event["best"] else ""
-        return f"step {event['step']}: validation loss {loss!r}, perplexity {perplexity(loss):.4f}{best}"
-    if event["event"] == "weights":
-        return f"validation loss {event['loss']!r}, perplexity {event['perplexity']!r}"
+    if event["event"] in ("validation", "weights"):
+        at = f"step {event['step']}: " if "step" in event else ""
+        exp = f", perplexity {event['perplexity']:.4f}" if "perplexity" in event else ""
+        return f"{at}validation loss {event['loss']!r}{exp}{_more(event)}{', best so far' if event.get('best') else ''}"
     if event["event"] == "end":
         return f"{event['state']} after {event['step']} steps, {event['tokens']:,} tokens, {event['elapsed']:.1f} s"
     return ", ".join(f"{name} {value}" for name, value in event.items())
+
+
+def _more(event: dict[str, Any]) -> str:
+    """The other losses and the metrics of an event."""
+    losses = list(event.get("losses", {}).items())[1:]
+    found = [f"{name} {loss!r}" for name, loss in losses]
+    for name, metrics in event.get("metrics", {}).items():
+        found += [f"{name} {key} {value:.4f}" for key, value in metrics.items()]
+    return "".join(f", {one}" for one in found)

@@ -11,6 +11,7 @@ replaced by `<unk>`, lines that differ in such words alone count as the same.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -58,7 +59,7 @@ def statistics(prepared: Prepared, heard: Heard = lambda what, share: None) -> d
     """The statistics, computed now where the store does not have them, and kept there; docs/data.md lists what is in them."""
     found = known_statistics(prepared)
     if found is None:
-        found = compute(prepared, heard)
+        found = compute(prepared, heard) if prepared.task == "Text" else compute_rows(prepared, heard)
         keep(prepared.path / FILE, VERSION, found)
     return found
 
@@ -96,12 +97,73 @@ def compute(prepared: Prepared, heard: Heard = lambda what, share: None) -> dict
     }
 
 
+def compute_rows(prepared: Prepared, heard: Heard = lambda what, share: None) -> dict[str, Any]:
+    """The same of a set of rows: a row takes the place of a line, whatever its length, and of pairs the row is what is read.
+
+    `labels` says how often each class or tag occurs in each split.
+    """
+    tokenizer, rows = prepared.tokenizer(), {split: prepared.rows(split) for split in SPLITS}
+    sides = [("tokens", "offsets")] + ([("source", "source_offsets")] if prepared.task == "Pairs" else [])
+    counts = np.zeros(prepared.vocab_size, np.int64)
+    for tokens, _ in sides:
+        counts += np.bincount(getattr(rows["train"], tokens), minlength=len(counts))
+    heard("counting the rows", 0.3)
+    tokens, starts = sides[-1]
+    lengths, keys = {}, {}
+    for split, found in rows.items():
+        ids, offsets = getattr(found, tokens), getattr(found, starts)
+        lengths[split] = np.zeros(_LONGEST + 1, np.int64)
+        _count_lengths(np.diff(offsets), lengths[split])
+        keys[split] = [ids[low:high].tobytes() for low, high in itertools.pairwise(offsets)]
+    heard("looking for duplicates", 0.9)
+    most = _usual_length(sum(lengths.values()))
+    return {
+        "splits": {split: prepared.meta["splits"][split] | _of_lines(lengths[split], most) for split in SPLITS},
+        "vocabulary": _of_vocabulary(counts, prepared),
+        "ranks": _of_ranks(counts),
+        "frequent": _listed(np.argsort(-counts, kind="stable")[:LISTED], counts, tokenizer),
+        "rarest": _listed(_rarest(counts), counts, tokenizer),
+        "line_ends": True,
+        "least": 1,
+        "duplicates": [_repeated_rows(pair, keys, tokenizer, np.dtype(prepared.meta["dtype"])) for pair in PAIRS],
+        "labels": _of_labels(prepared),
+    }
+
+
+def _repeated_rows(pair: tuple[str, str], keys: dict[str, list[bytes]], tokenizer: Tokenizer, kind: np.dtype) -> dict[str, Any]:
+    known = set(keys[pair[1]])
+    repeated = [key for key in keys[pair[0]] if key in known]
+    examples = [np.frombuffer(key, kind) for key in dict.fromkeys(repeated)]
+    return {
+        "split": pair[0],
+        "of": pair[1],
+        "compared": len(keys[pair[0]]),
+        "repeated": len(repeated),
+        "tokens": sum(len(key) // kind.itemsize for key in repeated),
+        "examples": [tokenizer.decode(ids.tolist())[:_SHOWN] for ids in examples[:EXAMPLES]],
+    }
+
+
+def _of_labels(prepared: Prepared) -> list[list[Any]]:
+    """[name, times in train, validation, test] of each label or tag, the most frequent first."""
+    found = []
+    for split in SPLITS if prepared.labels else ():
+        labels = np.asarray(prepared.rows(split).labels)
+        found.append(np.bincount(labels[labels >= 0], minlength=len(prepared.labels)))
+    named = [[name, *(int(split[place]) for split in found)] for place, name in enumerate(prepared.labels)]
+    return sorted(named, key=lambda row: -row[1])
+
+
 def duplicates_in_words(row: dict[str, Any], least: int) -> str:
     """A sentence on the duplicates of one pair of splits."""
     of = "training" if row["of"] == "train" else row["of"]
+    if not row["compared"] and least == 1:
+        return f"{row['split']}: no row that could be compared with {of} rows"
     if not row["compared"]:
         return f"{row['split']}: no line of at least {least} tokens that could be compared with {of} text"
     share = row["repeated"] / row["compared"]
+    if least == 1:  # rows of a task
+        return f"{row['repeated']:,} of {row['compared']:,} {row['split']} rows ({share:.2%}) stand in the {of} rows too"
     return (
         f"{row['repeated']:,} of {row['compared']:,} {row['split']} lines of at least {least} tokens ({share:.2%}) "
         f"stand in the {of} text too"

@@ -69,6 +69,15 @@ class Prepared:
             return np.zeros(1 if kind == OFFSET_TYPE else 0, kind)
         return np.memmap(path, dtype=kind, mode="r")
 
+    @property
+    def sizes(self) -> tuple[int, int | None]:
+        """Number of tokens of the vocabulary, and of labels; what `plan()` has to know of the data."""
+        return self.vocab_size, len(self.labels) or None
+
+    def split(self, split: str) -> np.ndarray | RowArrays:
+        """What a training or an evaluation reads of a split: tokens of running text, or rows."""
+        return self.tokens(split) if self.task == "Text" else self.rows(split)
+
     def row_count(self, split: str) -> int:
         """Number of examples of the split; 0 for running text."""
         return self.meta["splits"][split].get("rows", 0)

@@ -70,6 +70,18 @@ class Targets:
             if target == "Offset" or (target == "Label" and self.task not in (LABELLED, TAGGED)):
                 yield loss
 
+    def hiding_faults(self) -> Iterator[tuple[str, str, str, str]]:
+        """Losses whose hidden tokens cannot be had: node, setting, what is wrong, what to do."""
+        masked = [self.graph.node(loss) for loss, target in self._targets.items() if target == "Masked"]
+        for node in masked:
+            rate, first = _values(node)["mask_rate"], masked[0]
+            if self.task == "Pairs":
+                what = "hides tokens of what a decoder is told to write, which would have to guess both"
+                yield node.id, "target", what, "choose Label, which compares the target side of Pairs"
+            elif rate != _values(first)["mask_rate"]:
+                what = f"mask_rate={rate} is not that of {first.id}, {_values(first)['mask_rate']}, the first of them"
+                yield node.id, "mask_rate", what, "make them equal"
+
     def scores_behind(self, node_id: str) -> set[str]:
         """What a layer's scores are for: as many as the losses behind it compare, as rows of the embedding that it shares."""
         if self.rows == TOKENS_AND_MASK and self._shares_rows(node_id):

@@ -19,6 +19,11 @@ def perplexity(value: float | None) -> str:
     return f"{value:,.1f}" if math.isfinite(value) and value < 1e9 else "> 1e9"
 
 
+def share(value: float | None) -> str:
+    """A share of 0 to 1 in per cent with one decimal."""
+    return UNKNOWN if value is None else f"{100 * value:.1f} %"
+
+
 def count(value: float | None) -> str:
     """`9.15 M`, `512`, `12.8 k`: a number of parameters, tokens or steps in three digits."""
     if value is None:

@@ -40,7 +40,7 @@ def start(module: ModuleType, *options: str) -> int:
     """What the script does when it is started with these options; its exit status comes out."""
     return module.main(
         model_of(module), module.SOURCE, module.CONFIG, max_steps=module.MAX_STEPS,
-        weights=module.WEIGHTS, argv=list(options),
+        weights=module.WEIGHTS, argv=list(options), data=getattr(module, "TaskData", module.TextData),
     )  # fmt: skip
 
 

@@ -43,6 +43,7 @@ FLOORS: dict[float, tuple[str, ...]] = {
         "cortex.device",
         "cortex.optimize",
     ),
+    2.7: ("cortex.evaluate",),
     2.5: ("cortex.encode_rows", "cortex.examples", "cortex.masking", "cortex.scores"),
     3: (
         "cortex.row_store",
@@ -52,7 +53,6 @@ FLOORS: dict[float, tuple[str, ...]] = {
         "cortex.kinds.subgraph",
         "cortex.ports",
         "cortex.train",
-        "cortex.evaluate",
         "cortex.generate",
         "cortex.sources",
         "cortex.sources_hub",
@@ -60,6 +60,7 @@ FLOORS: dict[float, tuple[str, ...]] = {
         "cortex.targets",
     ),
     4: (
+        "cortex.measures",
         "cortex.kinds.basic",
         "cortex.kinds.attention",
         "cortex.kinds.embedding",
@@ -69,6 +70,7 @@ FLOORS: dict[float, tuple[str, ...]] = {
         "cortex.ranks",
         "cortex.standalone",
     ),
+    4.5: ("cortex.standalone_tasks",),
     5: (
         "cortex.references",
         "cortex.words",
@@ -91,8 +93,11 @@ FLOORS: dict[float, tuple[str, ...]] = {
         "cortex.sound",
     ),
     7: ("cortex.builder", "cortex.presets"),
-    8: ("cortex.checkpoints", "cortex.edit", "cortex.describe", "cortex.model_text", "cortex.recipes"),
-    9: ("cortex.export",),
+    8: ("cortex.checkpoints", "cortex.edit", "cortex.describe", "cortex.model_text", "cortex.recipes", "cortex.gallery"),
+    9: (
+        "cortex.export",
+        "cortex.answers",
+    ),
     10: ("cortex.judge", "cortex.launch", "cortex.prove", "cortex.lr_range"),
     11: ("cortex.session",),
     12: ("cortex.worker", "cortex.report"),
@@ -113,6 +118,7 @@ ALONE = (
     "cortex.evaluate", "cortex.generate", "cortex.encode", "cortex.places", "cortex.standalone", "cortex.codes",
     "cortex.files", "cortex.hub", "cortex.hub_data", "cortex.columns", "cortex.rows", "cortex.encode_rows", "cortex.examples",
     "cortex.masking", "cortex.padding", "cortex.scores", "cortex.feed",
+    "cortex.standalone_tasks",
 )  # fmt: skip
 SCREEN = {"streamlit", "streamlit_flow", "plotly"}
 NO_TORCH = ("cortex.params", "cortex.graph", "cortex.places", "cortex.units", "cortex.registry", "cortex.runs", "cortex.status")

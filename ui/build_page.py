@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from cortex import documents, units
+from cortex import documents, gallery, units
 from cortex.builder import Plan
 from cortex.data import Prepared, source_node
 from cortex.edit import change_kind
@@ -104,6 +104,15 @@ def _others() -> None:
     st.divider()
     left, right = st.columns(2)
     with left:
+        chosen = st.selectbox(
+            "Open an example", list(gallery.EXAMPLES), index=None, key="build.example",
+            format_func=lambda name: f"{name}: {gallery.EXAMPLES[name]}",
+            placeholder="A classifier, an encoder-decoder, several heads …",
+            help="Each comes with small data whose right answers are known, and trains in a minute or two.",
+        )  # fmt: skip
+        if chosen:
+            session.open_graph(gallery.example(chosen))
+            st.rerun()
         folder = session.where().documents
         known = documents.recent(folder, 12)
         if known:

@@ -21,11 +21,15 @@ METRICS: dict[str, tuple[str, str, bool]] = {
     "perplexity": ("Perplexity", "perplexity", True),
     "word_perplexity": ("Perplexity per word", "perplexity per word", True),
     "bits_per_byte": ("Bits per byte", "bits per byte", False),
+    "accuracy": ("Accuracy", "share that is right", False),
+    "f1": ("F1", "F1", False),
+    "exact": ("Rows right as a whole", "share of rows", False),
     "lr": ("Learning rate", "learning rate", False),
     "grad_norm": ("Gradient norm", "norm before clipping", True),
     "tokens_per_second": ("Throughput", "tokens per second", False),
 }
 PERPLEXITIES = ("perplexity", "word_perplexity")
+RATES = ("accuracy", "f1", "exact")  # the more the better
 AXES = {"step": "step", "tokens": "tokens seen", "epoch": "epoch", "elapsed": "minutes since start"}
 
 
@@ -41,6 +45,11 @@ class Curve:
         self._points = {kind: _thin(kinds[kind]) for kind in ("train", "validation")}
         start = kinds["start"][0] if kinds["start"] else {}
         self._steps_per_epoch = start.get("steps_per_epoch")
+        # The losses by name, the main one first; empty for a run of a text's next tokens from before there were several.
+        self.losses: Mapping[str, Mapping[str, Any]] = start.get("losses") or {}
+        self.main = next(iter(self.losses), "")
+        self.has_perplexity: bool = start.get("perplexity", True)
+        self.cut_rows, self.unseen_labels = start.get("cut_rows"), start.get("unseen_labels")
         self._per = {
             "word_perplexity": _ratio(start.get("validation_tokens"), start.get("validation_words")),
             "bits_per_byte": _ratio(start.get("validation_tokens"), start.get("validation_bytes"), math.log(2)),
@@ -57,11 +66,46 @@ class Curve:
         scale = self._per.get(metric, 1.0)
         if scale is None or (metric in self._per and kind == "train"):
             return [], []
-        source = "loss" if metric in ("perplexity", *self._per) else metric
-        rows = [event for event in self._points[kind] if event.get(source) is not None]
-        values = [row[source] * scale for row in rows]
+        found = [(event, self._value(event, metric)) for event in self._points[kind]]
+        rows = [event for event, value in found if value is not None]
+        values = [value * scale for _, value in found if value is not None]
         values = [perplexity(value) for value in values] if metric in PERPLEXITIES else values
         return [self._x(row, axis) for row in rows], values
+
+    def unit(self, name: str = "") -> str:
+        """The unit of a loss, of the main one where none is named."""
+        return self.losses.get(name or self.main, {}).get("unit", "nats per token")
+
+    def panels(self) -> list[str]:
+        """The charts that tell of this run: its main loss and what is measured of it, then the same of each further loss."""
+        found = ["loss", *(["perplexity"] if self.has_perplexity else [])]
+        several = len(self.losses) > 1 or (self.losses and not self._is_plain())
+        if several:
+            found += self.losses[self.main]["metrics"]
+            for name, loss in list(self.losses.items())[1:]:
+                found += [f"{name}.loss", f"{name}.{loss['main']}"]
+        return found
+
+    def _is_plain(self) -> bool:
+        return not any(event.get("metrics") for event in self._points["validation"])
+
+    def titled(self, metric: str) -> tuple[str, str, bool]:
+        """Title, axis and whether it is logarithmic of a chart of this run alone."""
+        name, _, key = metric.rpartition(".")
+        title, axis, logarithmic = METRICS[key]
+        if key == "f1":
+            title = self.losses[name or self.main]["metrics"].get("f1", title)
+            title = title[:1].upper() + title[1:]
+        title = f"{title}, {name}" if name else f"{title}, {self.main}" if len(self.losses) > 1 else title
+        return title, self.unit(name) if key == "loss" else axis, logarithmic
+
+    def _value(self, event: Mapping[str, Any], metric: str) -> float | None:
+        name, _, key = metric.rpartition(".")
+        if key in RATES:
+            return event.get("metrics", {}).get(name or self.main, {}).get(key)
+        if name:
+            return event.get("losses", {}).get(name)
+        return event.get("loss" if key in ("perplexity", *self._per) else key)
 
     def _x(self, event: Mapping[str, Any], axis: str) -> float:
         if axis == "elapsed":
@@ -93,24 +137,29 @@ def figure(
     Args:
         levels: values by their name, drawn as dashed lines across.
     """
-    title, unit, logarithmic = METRICS[metric]
+    title, unit, logarithmic = curves[0].titled(metric) if len(curves) == 1 else METRICS[metric]
+    if metric == "loss" and len(curves) > 1:
+        units = {curve.unit() for curve in curves}
+        unit = units.pop() if len(units) == 1 else "each in its own unit"
     chart = go.Figure()
     for curve in curves:
         colour = PALETTE[curve.colour % len(PALETTE)]
         name = curve.name if len(curves) > 1 else ""
         x, y = curve.points("train", metric, axis)
         if x:
-            opacity = 0.7 if metric in ("loss", "perplexity") else 0.9
+            opacity = 0.7 if metric.endswith(("loss", "perplexity")) else 0.9
             _line(chart, (x, y), colour, 1.4, opacity, f"{name} training".strip(), legend=not name, markers=len(x) < 3)
         x, y = curve.points("validation", metric, axis)
         if x:
             _line(chart, (x, y), colour, 3.0, 1.0, name or "validation", markers=len(x) < 40)
-            best = min(range(len(y)), key=y.__getitem__)
+            rate = metric.rpartition(".")[2] in RATES
+            best = (max if rate else min)(range(len(y)), key=y.__getitem__)
             chart.add_scatter(
                 x=[x[best]], y=[y[best]], mode="markers+text", showlegend=False, hoverinfo="skip",
                 marker=dict(color=colour, size=11, symbol="circle-open", line=dict(width=2)),
                 text=[f"{y[best]:,.1f}" if metric in PERPLEXITIES else f"{y[best]:.3f}"],
-                textposition="top center", textfont=dict(color=theme.text, size=12), cliponaxis=False,
+                textposition="bottom center" if rate else "top center", textfont=dict(color=theme.text, size=12),
+                cliponaxis=False,
             )  # fmt: skip
     frame_layout(chart, theme, title, height)
     chart.update_layout(uirevision="-".join([metric, axis, *(curve.run for curve in curves)]))

@@ -15,7 +15,10 @@ HELP = (
 
 
 def measures(rows: Sequence[Row]) -> list[str]:
-    """What these runs can be measured by, the best suited first; perplexity per token is always there."""
+    """What these runs can be measured by, the best suited first; perplexity per token is always there, unless one has none."""
+    if any(row.get("has_perplexity") is False for row in rows):
+        told = [row["best_metrics"] or {} for row in rows if row["best_loss"] is not None]
+        return [key for key in ("f1", "accuracy", "exact") if told and all(key in metrics for metrics in told)] or ["loss"]
     same_text = _shared(rows, "validation_text")
     others = [
         name
@@ -27,7 +30,7 @@ def measures(rows: Sequence[Row]) -> list[str]:
 
 def why_not(rows: Mapping[str, Row]) -> str:
     """Why the perplexities of these runs, by their names, are not comparable, and what is; empty where they are."""
-    found = [row for row in rows.values() if row["vocabulary"]]
+    found = [row for row in rows.values() if row["vocabulary"] and row.get("has_perplexity") is not False]
     if len(found) < 2 or _shared(found, "data"):
         return ""
     said = f"These perplexities are not comparable: the runs predict different tokens ({_tokens(found)})"

@@ -17,6 +17,7 @@ from ui.theme import PALETTE, theme
 
 # From this share of duplicate lines on the page warns before anything is unfolded.
 _WARNS = 0.01
+_MOST_LABELS = 40
 _COLOURS = {"train": PALETTE[0], "validation": PALETTE[5], "test": PALETTE[2]}
 
 
@@ -37,6 +38,33 @@ def folds(found: dict[str, Any], fingerprint: str) -> None:
         if part.open:
             with part:
                 draw()
+
+
+def label_row(labels: list[list[Any]], fingerprint: str) -> None:
+    """How often each label occurs, as a share of its split."""
+    shown, names = labels[:_MOST_LABELS], ("training", "validation", "test")
+    chart = go.Figure()
+    for place, (split, colour) in enumerate(_COLOURS.items(), 1):
+        whole = sum(row[place] for row in labels)
+        if whole:
+            chart.add_bar(
+                x=[row[0] for row in shown], y=[100 * row[place] / whole for row in shown], name=names[place - 1],
+                marker=dict(color=colour, opacity=0.45 if split == "train" else 0.9), hovertemplate="%{y:.1f} %",
+                customdata=[row[place] for row in shown],
+            )  # fmt: skip
+    look = theme()
+    frame_layout(chart, look, f"Labels: {len(labels):,}", 280)
+    grid = dict(gridcolor=look.line, zeroline=False, automargin=True, linecolor=look.line)
+    chart.update_xaxes(type="category", **grid, showgrid=False)
+    chart.update_yaxes(title="% of a split", **grid)
+    show_chart(chart, key=f"data.labels.{fingerprint}")
+    common = max(labels, key=lambda row: row[2])
+    told = sum(row[2] for row in labels)
+    if told:
+        st.caption(
+            plain(f"Always saying {common[0]} would be right for {common[2] / told:.1%} of the validation labels: what the "
+            "accuracy of a model has to beat.")
+        )  # fmt: skip
 
 
 def _worst(found: dict[str, Any]) -> dict[str, Any] | None:

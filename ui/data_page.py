@@ -5,15 +5,16 @@ from __future__ import annotations
 import streamlit as st
 
 from cortex.corpus import CorpusError
-from cortex.data import source_node
+from cortex.data import cut_rows, source_node, source_of
 from cortex.graph import Node
 from cortex.places import Places
 from cortex.presets import PRESETS, preset
 from cortex.references import known_references
 from cortex.registry import KINDS
+from cortex.report import start_notes
 from cortex.statistics import known_statistics
 from ui import page, session, start, text_choice
-from ui.data_folds import folds
+from ui.data_folds import folds, label_row
 from ui.data_parts import reference_row, sample, sizes
 from ui.data_shelf import shelf
 from ui.plain import plain
@@ -54,6 +55,10 @@ def _text(node: Node, where: Places) -> str | None:
         return None
     found, known = known_statistics(prepared), known_references(prepared.path)
     sizes(prepared, found)
+    for note in start_notes(
+        {"cut_rows": cut_rows(prepared, source_of(node).seq_len), "unseen_labels": prepared.meta.get("unseen_labels")}
+    ):
+        st.caption(plain(f"{note[:1].upper()}{note[1:]}."))
     try:
         sample(prepared)
     except CorpusError as error:
@@ -61,7 +66,9 @@ def _text(node: Node, where: Places) -> str | None:
         return prepared.fingerprint
     if known:
         reference_row(known)
-    if found and known:
+    if found and found.get("labels"):
+        label_row(found["labels"], prepared.fingerprint)
+    if found and (known or prepared.task != "Text"):
         folds(found, prepared.fingerprint)
     else:
         start.measure_data(whole, prepared, where)

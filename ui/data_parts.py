@@ -10,12 +10,15 @@ import numpy as np
 import streamlit as st
 
 from cortex import units
+from cortex.answers import Answer
 from cortex.data import Prepared
 from cortex.preview import Span, spans_of_ids, spans_of_text
 from cortex.references import NAMES, References
 from cortex.statistics import line_from
 from cortex.tokenizer import Tokenizer
 from cortex.words import line_ends
+from ui.answers_panel import tagged
+from ui.plain import plain
 from ui.theme import PALETTE, Theme, theme
 
 _TINTS = (PALETTE[0], PALETTE[1], PALETTE[2], PALETTE[3])
@@ -38,6 +41,7 @@ def sizes(prepared: Prepared, found: dict[str, Any] | None) -> None:
     ):
         part = prepared.meta["splits"][split]
         lines = f"{found['splits'][split]['lines']:,} lines, " if found and found["line_ends"] else ""
+        lines = f"{part['rows']:,} rows, " if "rows" in part else lines
         below = f"{lines}{units.size(part['bytes'])}" if part["tokens"] else "no text kept for it"
         column.metric(label, units.count(part["tokens"]), below, **_QUIET, help=f"{part['tokens']:,} tokens")
     half = f"{found['vocabulary']['covering'][0][1]:,} are half the text" if found else None
@@ -60,7 +64,13 @@ def sample(prepared: Prepared) -> None:
     """A text in the colours of its tokens."""
     left, right = st.columns([3, 1], vertical_alignment="bottom")
     which = left.segmented_control(
-        "How it is tokenised", [_TEXT, _LINE], default=_TEXT, key="data.sample", required=True, persist_state="session"
+        "How it is tokenised",
+        [_TEXT, _LINE],
+        default=_TEXT if prepared.task == "Text" else _LINE,
+        key=f"data.sample.{prepared.task}",
+        required=True,
+        persist_state="session",
+        format_func=lambda name: name if prepared.task == "Text" else name.replace("A line", "A row"),
     )
     tokenizer = _tokenizer(str(prepared.path))
     if which == _TEXT:
@@ -70,6 +80,13 @@ def sample(prepared: Prepared) -> None:
             persist_state="session", placeholder="Type something",
         )  # fmt: skip
         spans = spans_of_text(tokenizer, text)
+    elif prepared.task != "Text":
+        turn = st.session_state.setdefault("data.turn", 0)
+        right.button("Another row", key="data.another", on_click=_turn, icon=":material/casino:", width="stretch")
+        shown, about = _row(prepared, tokenizer, turn)
+        st.html(shown)
+        st.caption(plain(about))
+        return
     else:
         turn = st.session_state.setdefault("data.turn", 0)
         right.button("Another line", key="data.another", on_click=_turn, icon=":material/casino:", width="stretch")
@@ -93,6 +110,26 @@ def _line(prepared: Prepared, tokenizer: Tokenizer, turn: int) -> np.ndarray:
     place = random.Random(turn).randrange(1, len(tokens))
     least = 12 if tokenizer.kind != "character" else 60
     return line_from(tokens, _ends(str(prepared.path)), place, least, _MOST_TOKENS)
+
+
+def _row(prepared: Prepared, tokenizer: Tokenizer, turn: int) -> tuple[str, str]:
+    """A row of the validation split, as HTML and in a sentence: with its label, its tags, or what is written for it."""
+    rows = prepared.rows("validation")
+    row = random.Random(turn).randrange(len(rows))
+    ids = rows.tokens[slice(*rows.offsets[row : row + 2])][:_MOST_TOKENS].tolist()
+    if rows.task == "Pairs":
+        read = rows.source[slice(*rows.source_offsets[row : row + 2])][:_MOST_TOKENS].tolist()
+        spans = [spans_of_ids(tokenizer, side) for side in (read, ids)]
+        shown = "".join(coloured(side, tokenizer, theme()) for side in spans)
+        return shown, "Above what is read, below what is written for it."
+    if rows.task == "Labelled":
+        shown = coloured(spans_of_ids(tokenizer, ids), tokenizer, theme())
+        return shown, f"Its label: {prepared.labels[int(rows.labels[row])]}"
+    tags = rows.labels[slice(*rows.offsets[row : row + 2])][:_MOST_TOKENS]
+    starts = np.flatnonzero(tags >= 0)
+    words = [tokenizer.decode(ids[low:high]).strip() for low, high in zip(starts, [*starts[1:], len(ids)], strict=True)]
+    answers = [Answer(word, ((prepared.labels[int(tags[at])], 1.0),)) for word, at in zip(words, starts, strict=True)]
+    return tagged(answers, prepared.labels, theme()), f"{len(words):,} words with their tags, {len(ids):,} tokens"
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)

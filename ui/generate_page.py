@@ -1,20 +1,22 @@
-"""The Generate page: pick a run, type a prompt, read on as it is written."""
+"""The Generate page: pick a run and ask it: a prompt that it goes on with, or a text of which it says something."""
 
 from __future__ import annotations
 
 import html
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
-from cortex import units
+from cortex.answers import AnswerError
 from cortex.checkpoints import Trained, load_trained
-from cortex.judge import continue_text
+from cortex.judge import continue_text, write_for
 from cortex.params import Float, Int
 from cortex.runs import CHECKPOINTS, Run, RunError, list_runs
 from ui import forms, page, reading, session
+from ui.answers_panel import answers_panel
 from ui.plain import plain
 from ui.theme import Theme, theme
 
@@ -38,13 +40,19 @@ def show() -> None:
             st.switch_page("pages/build.py")
         return
     run, checkpoint, replaced = _choice(usable)
-    with st.sidebar:
-        st.subheader("Sampling", anchor=False)
-        sampling = {name: _setting(name) for name in SAMPLING}
     try:
         trained = _load(str(run.path), checkpoint, run.checkpoint(checkpoint).stat().st_mtime_ns)
     except RunError as error:
         st.error(plain(error), icon=":material/error:")
+        return
+    if trained.task not in ("Text", "Pairs"):
+        answers_panel(trained)
+        return
+    with st.sidebar:
+        st.subheader("Sampling", anchor=False)
+        sampling = {name: _setting(name) for name in SAMPLING}
+    if trained.task == "Pairs":
+        _pairs(trained, sampling, replaced)
         return
     prompt = st.text_area("Prompt", key="generate.prompt", height=110, persist_state="session", placeholder="O Romeo, Romeo,")
     _marked(trained, prompt, theme())
@@ -79,7 +87,8 @@ def _choice(usable: dict[str, Run]) -> tuple[Run, str, bool]:
 
 def _label(run: Run) -> str:
     row = reading.read_summary(run)
-    return f"{row['name']} · perplexity {units.perplexity(row['best_perplexity'])} · {row['source']} · {run.id[:15]}"
+    title, best = reading.best_of(row)
+    return f"{row['name']} · {title} {best} · {row['source']} · {run.id[:15]}"
 
 
 def _setting(name: str) -> Any:
@@ -113,17 +122,37 @@ def _marked(trained: Trained, prompt: str, look: Theme) -> None:
     st.caption(f"{len(unknown)} marked {what} in the vocabulary of this run; the model reads `<unk>` there.")
 
 
-def _write(trained: Trained, prompt: str, sampling: dict[str, Any]) -> None:
+def _pairs(trained: Trained, sampling: dict[str, Any], replaced: bool) -> None:
+    """A text that is read, and what the model writes for it."""
+    source = st.text_area(
+        "Text to read", key="generate.source", height=110, persist_state="session",
+        placeholder="A text like those of the source column",
+    )  # fmt: skip
+    _marked(trained, source, theme())
+    st.caption(
+        f"Reads at most {trained.seq_len} tokens and writes at most as many, until it ends the text itself. Temperature 0 "
+        "takes the likeliest token each time."
+    )
+    if st.button("Write", type="primary", icon=":material/edit_note:", disabled=not source.strip()) and not replaced:
+        try:
+            _write(trained, "", sampling, write_for(trained, source, **sampling))
+        except AnswerError as error:
+            st.error(plain(error), icon=":material/error:")
+    elif session.WRITTEN in st.session_state:
+        _shown(st, st.session_state[session.WRITTEN])
+
+
+def _write(trained: Trained, prompt: str, sampling: dict[str, Any], written: Iterator[str] | None = None) -> None:
     place, text, begun, pieces = st.empty(), prompt, time.perf_counter(), 0
     shown = 0.0
-    for piece in continue_text(trained, prompt, **sampling):
+    for piece in written if written is not None else continue_text(trained, prompt, **sampling):
         text, pieces = text + piece, pieces + 1
         if time.perf_counter() - shown > 0.05:  # twenty pictures a second are enough to read along
             _shown(place, text)
             shown = time.perf_counter()
     _shown(place, text)
     st.session_state[session.WRITTEN] = text
-    seconds, tokens = time.perf_counter() - begun, sampling["max_tokens"]
+    seconds, tokens = time.perf_counter() - begun, pieces if written is not None else sampling["max_tokens"]
     st.caption(f"{tokens:,} tokens in {seconds:.1f} s, {tokens / seconds:,.0f} tokens/s")
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import streamlit as st
 
+from cortex import units
 from cortex.metrics import EventReader, Progress
 from cortex.references import NAMES, known_references
 from cortex.runs import Run, RunError, list_runs, summary
@@ -27,6 +28,13 @@ def read_summary(run: Run) -> dict[str, Any]:
     with lock:
         found = progress.read()
     return summary(run, found)
+
+
+def best_of(row: dict[str, Any]) -> tuple[str, str]:
+    """What says most of a run's best validation, and its value: its perplexity, else its main metric."""
+    if row["has_perplexity"] is not False:
+        return "perplexity", units.perplexity(row["best_perplexity"])
+    return row["metric"] if row["metric"][1:2].isdigit() else row["metric"].lower(), units.share(row["best_metric"])
 
 
 def curve(run: Run, root: Path, name: str) -> Curve:

@@ -24,6 +24,7 @@ _POLL_SECONDS = 2.0
 _RESULTS = (
     "best validation perplexity", "best validation loss", "perplexity per word", "bits per byte", "at step", "parameters",
 )  # fmt: skip
+_RATES = {"accuracy": "accuracy", "f1": "F1", "exact": "exact"}
 
 
 def show() -> None:
@@ -56,20 +57,25 @@ def _shown(live: bool, count: int) -> None:
 
 def _table(runs: list[Run], rows: list[dict[str, Any]]) -> list[Run]:
     """The table; the chosen runs come out, those of the URL when the page has just been opened."""
+    told = {key for row in rows for key in row["best_metrics"] or {}}
+    # Several tasks together leave no room for what only runs on one text are compared by.
+    rates = {key: title for key, title in _RATES.items() if key in told and key != "exact"}
     frame = pd.DataFrame(
         {
             "name": [row["name"] for row in rows],
             "state": [row["state"] for row in rows],
             "progress": [(row["step"] or 0) / row["last_step"] if row["last_step"] else None for row in rows],
+            **({"task": [row["task"] for row in rows]} if rates else {}),
             "perplexity": [row["best_perplexity"] for row in rows],
+            **{title: [_rate(row, key) for row in rows] for key, title in rates.items()},
             "loss": [row["best_loss"] for row in rows],
             "at step": [row["best_step"] for row in rows],
             "per word": [row["word_perplexity"] for row in rows],
             "bits per byte": [row["bits_per_byte"] for row in rows],
             "data": [row["source"] for row in rows],
-            "vocabulary": [row["vocabulary"] for row in rows],
+            **({} if rates else {"vocabulary": [row["vocabulary"] for row in rows]}),
             "parameters": [row["parameters"] for row in rows],
-            "tokens seen": [row["tokens"] for row in rows],
+            **({} if rates else {"tokens seen": [row["tokens"] for row in rows]}),
             "tokens/s": [row["tokens_per_second"] for row in rows],
             "minutes": [row["elapsed"] / 60 if row["elapsed"] else None for row in rows],
             "started": [pd.to_datetime(row["created"]) for row in rows],
@@ -96,7 +102,9 @@ def _table(runs: list[Run], rows: list[dict[str, Any]]) -> list[Run]:
                 help="Perplexity per word, whatever the tokens: exp(loss × tokens / words of the validation text). "
                 "A dash where it would not be honest: words hidden by <unk>, or tokens that do not say where a word ends.",
             ),
-            "loss": number(format="%.3f", help="Nats per token, the lowest of all validations."),
+            "loss": number(format="%.3f", help="The lowest of all validations: nats per token, text or tag by the task."),
+            "accuracy": number(format="percent", help="Share of the answers that are right, at the lowest loss."),
+            "F1": number(format="percent", help="Over spans where tags mark them, else the mean over classes (macro)."),
             "at step": number(format="localized"),
             "bits per byte": number(
                 format="%.3f", help="A dash where it would not be honest: words hidden by <unk>, or text lost."
@@ -117,6 +125,10 @@ def _table(runs: list[Run], rows: list[dict[str, Any]]) -> list[Run]:
     elif not wanted and "runs" in st.query_params:
         del st.query_params["runs"]
     return chosen
+
+
+def _rate(row: dict[str, Any], key: str) -> float | None:
+    return (row["best_metrics"] or {}).get(key)
 
 
 def _from_url(runs: list[Run]) -> list[int]:
@@ -143,7 +155,7 @@ def _overlay(ids: list[str]) -> None:
     )  # fmt: skip
     curves = [reading.curve(run, root, names[run.id]) for run in chosen]
     levels = reading.levels(chosen, session.where().store)
-    for column, metric in zip((left, right), ("loss", measure), strict=True):
+    for column, metric in zip((left, right), dict.fromkeys(("loss", measure)), strict=False):
         across = levels if metric == "perplexity" else None
         chart = charts.figure(curves, metric, axis, theme(), height=380, levels=across)
         with column:
@@ -178,6 +190,7 @@ def _differences(chosen: list[Run]) -> None:
         best = {
             "best validation perplexity": units.perplexity(row["best_perplexity"]),
             "best validation loss": units.loss(row["best_loss"]),
+            **{title: units.share(_rate(row, key)) for key, title in _RATES.items() if _rate(row, key) is not None},
             "perplexity per word": units.perplexity(row["word_perplexity"]),
             "bits per byte": units.loss(row["bits_per_byte"]),
             "at step": units.UNKNOWN if row["best_step"] is None else f"{row['best_step']:,}",
@@ -187,7 +200,7 @@ def _differences(chosen: list[Run]) -> None:
     frame = pd.DataFrame(columns)
     every = st.toggle("Show all settings", key="runs.all")
     if not every:
-        results = frame.index.isin(_RESULTS)
+        results = frame.index.isin((*_RESULTS, *_RATES.values()))
         differs = frame.nunique(axis=1, dropna=False) > 1
         frame = frame[differs | results]
     st.dataframe(frame.fillna(units.UNKNOWN), width="stretch", height=min(38 + 35 * len(frame), 600))

@@ -44,7 +44,7 @@ def look(graph: Graph, where: Places) -> tuple[Plan, data.Prepared | None]:
         except CorpusError as error:
             fault = str(error).removeprefix("path: ")
     if prepared is not None:
-        planned = plan(graph, prepared.vocab_size)
+        planned = plan(graph, *prepared.sizes)
         fault = data.too_short(node, prepared)
     if fault is None:
         fault = st.session_state.get(session.PREPARING, {}).get("error", {}).get(_key(node))
@@ -210,11 +210,16 @@ def cost(graph: Graph, prepared: data.Prepared, parameters: int | None, where: P
 
 def _alone(graph: Graph, prepared: data.Prepared, parameters: int | None, where: Places) -> str:
     config, source = train_config(graph), data.source_of(data.source_node(graph))
-    blocks = prepared.count("train") // source.seq_len
-    per_epoch = -(-blocks // (source.batch_size * config.accumulate))
+    is_text = prepared.task == "Text"
+    rows = prepared.count("train") // source.seq_len if is_text else prepared.row_count("train")
+    per_epoch = -(-rows // (source.batch_size * config.accumulate))
     steps = total_steps(config, per_epoch)
-    tokens = steps * source.batch_size * config.accumulate * source.seq_len
-    text = f"{steps:,} steps, {units.count(tokens)} tokens, reads the text {steps / per_epoch:,.1f} times"
+    if is_text:
+        tokens = steps * source.batch_size * config.accumulate * source.seq_len
+    else:
+        tokens = round(steps / per_epoch * prepared.count("train"))
+    what = "the text" if is_text else f"the {rows:,} rows"
+    text = f"{steps:,} steps, {units.count(tokens)} tokens, reads {what} {steps / per_epoch:,.1f} times"
     speed = measured_speed(parameters, source.batch_size, source.seq_len, where.runs)
     if speed and not config.max_minutes:
         return f"{text}; about {units.duration(tokens / speed)} at the {speed:,.0f} tokens/s that this machine last made of it"

@@ -8,9 +8,9 @@ from typing import Any
 import streamlit as st
 
 from cortex.data import source_node
+from cortex.gallery import graph_for
 from cortex.graph import Graph, Node
 from cortex.params import Choice, complete
-from cortex.presets import PRESETS, preset
 from cortex.registry import KINDS, ordered
 from cortex.source_params import BATCH_PARAMS, PLACE_PARAMS
 from ui import forms, session, uploads
@@ -58,7 +58,8 @@ def _use(graph: Graph | None, node: Node) -> None:
     if graph is None:
         st.button(
             "Build a model on this text", key="data.build", on_click=_open, args=(node,), type="primary", width="stretch",
-            help="Opens the small preset on this text; its size can be changed on the Build page.",
+            help="Opens the small preset on this text, or for labels, tags and pairs a model of that task; all of it can be "
+            "changed on the Build page.",
         )  # fmt: skip
     elif own is None:
         st.caption(plain(f"{graph.name} has no single source of text, so none can be replaced here."))
@@ -89,7 +90,7 @@ def use(node: Node) -> None:
 
 
 def _open(node: Node) -> None:
-    session.open_graph(preset(next(iter(PRESETS)), node.kind, _settings(node)))
+    session.open_graph(graph_for(Node(node.id, node.kind, _settings(node))))
     _forget()
 
 

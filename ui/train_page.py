@@ -11,6 +11,7 @@ from cortex.builder import train_config
 from cortex.data import Prepared, source_node
 from cortex.graph import Graph
 from cortex.places import Places
+from cortex.report import start_notes
 from cortex.runs import ACTIVE, Run, list_runs, summary_name
 from ui import charts, page, reading, session, start
 from ui.controls import controls
@@ -140,11 +141,15 @@ def _curves(run: Run) -> None:
     row = reading.read_summary(run)
     curve = reading.curve(run, run.path.parent, row["name"])
     if not curve.empty:
-        levels = reading.levels([run], session.where().store)
-        for column, metric in zip(st.columns(2), ("loss", "perplexity"), strict=True):
-            across = levels if metric == "perplexity" else None
-            with column:
-                show_chart(charts.figure([curve], metric, "step", theme(), levels=across), key=f"train.{metric}")
+        levels = reading.levels([run], session.where().store) if curve.has_perplexity else {}
+        panels = curve.panels()
+        for first in range(0, len(panels), 2):
+            for column, metric in zip(st.columns(2), panels[first : first + 2], strict=False):
+                across = levels if metric == "perplexity" else None
+                with column:
+                    show_chart(charts.figure([curve], metric, "step", theme(), levels=across), key=f"train.{metric}")
+        for note in start_notes({"cut_rows": curve.cut_rows, "unseen_labels": curve.unseen_labels}):
+            st.caption(plain(f"{note[:1].upper()}{note[1:]}."))
         dashed = " Dashed: models that only count tokens, on the same split." if levels else ""
         thinned = f" One of every {curve.every} training points is drawn." if curve.every > 1 else ""
         st.caption(
@@ -167,8 +172,8 @@ def _header(run: Run, row: dict[str, Any]) -> None:
     state, best, speed, left, first, second = st.columns([1, 1.9, 1.2, 1.2, 0.95, 0.95])
     state.metric("State", row["state"])
     at = f"step {row['best_step']:,}" if row["best_step"] is not None else None
-    value = f"{units.perplexity(row['best_perplexity'])}"
-    best.metric("Best validation perplexity", value, delta=at, delta_color="off", delta_arrow="off")
+    title, value = reading.best_of(row)
+    best.metric(f"Best validation {title}", value, delta=at, delta_color="off", delta_arrow="off")
     per_second = row["tokens_per_second"]
     speed.metric("Tokens per second", f"{per_second:,.0f}" if per_second else units.UNKNOWN)
     if row["state"] in ACTIVE:

@@ -1,4 +1,4 @@
-"""Verbs that look and change nothing but the store of prepared texts: presets, kinds, check, runs, evaluate, generate.
+"""Verbs that look and change nothing but the store of prepared texts: presets, kinds, check, runs, evaluate, generate, predict.
 
 torch is imported where it is needed, so that the others answer at once.
 """
@@ -7,12 +7,18 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 from cortex.graph import GraphError
-from cortex.report import known, print_json, print_table
+from cortex.report import known, print_json, print_table, start_notes
 from cortex.runs import find_run, list_runs, summary
-from cortex.units import count, duration, loss, perplexity
+from cortex.units import UNKNOWN, count, duration, loss, perplexity, share
 from cortex.verbs.common import OK, USER_ERROR, UserError, load_graph, places_of
+
+if TYPE_CHECKING:
+    from cortex.graph import Node
+    from cortex.store import Prepared
 
 
 def presets(arguments: argparse.Namespace) -> int:
@@ -65,15 +71,16 @@ def check(arguments: argparse.Namespace) -> int:
     planned = plan(graph)
     node = data.source_node(graph)
     found: list[Issue] = []
-    references = None
+    references, notes = None, []
     if node is not None and not planned.issues_of(node.id):
         try:
             prepared = data.lookup(node, places_of(arguments).store)
             if prepared:
-                planned = plan(graph, prepared.vocab_size)
+                planned = plan(graph, *prepared.sizes)
                 short = data.too_short(node, prepared)
                 found += [Issue(node.id, "seq_len", short)] if short else []
-                references = quick_references(prepared)
+                references = quick_references(prepared) if prepared.task == "Text" else None
+                notes = _notes(prepared, node)
             else:
                 data.read_through(node)
         except CorpusError as error:
@@ -92,7 +99,22 @@ def check(arguments: argparse.Namespace) -> int:
     print(f"parameters {known(planned.total)}, vocabulary {vocabulary}; no fault")
     if references:
         print(in_words(references))
+    for note in notes:
+        print(note)
     return OK
+
+
+def _notes(prepared: Prepared, node: Node) -> list[str]:
+    """What has to be said of the rows of a task."""
+    from cortex import data
+
+    if prepared.task == "Text":
+        return []
+    rows = f"{prepared.row_count('train'):,} training rows, {prepared.row_count('validation'):,} for validation"
+    said = start_notes(
+        {"cut_rows": data.cut_rows(prepared, data.source_of(node).seq_len), "unseen_labels": prepared.meta["unseen_labels"]}
+    )
+    return [rows + (f", labels {', '.join(prepared.labels)}" if prepared.labels else ""), *said]
 
 
 def runs(arguments: argparse.Namespace) -> int:
@@ -107,14 +129,19 @@ def runs(arguments: argparse.Namespace) -> int:
         print(f"no runs in {root}; python -m cortex train --preset small starts one")
         return OK
     print_table(
-        ["run", "state", "step", "parameters", "best loss", "best perplexity", "at step", "time"],
+        ["run", "task", "state", "step", "parameters", "best loss", "best perplexity", "accuracy", "F1", "at step", "time"],
         [
-            [row["run"], row["state"], known(row["step"]), count(row["parameters"]), loss(row["best_loss"]),
-             perplexity(row["best_perplexity"]), known(row["best_step"]), duration(row["elapsed"])]
+            [row["run"], row["task"] or UNKNOWN, row["state"], known(row["step"]), count(row["parameters"]),
+             loss(row["best_loss"]), perplexity(row["best_perplexity"]), *_rates(row), known(row["best_step"]),
+             duration(row["elapsed"])]
             for row in rows
         ],
     )  # fmt: skip
     return OK
+
+
+def _rates(row: dict[str, Any]) -> list[str]:
+    return [share((row["best_metrics"] or {}).get(key)) for key in ("accuracy", "f1")]
 
 
 def evaluate(arguments: argparse.Namespace) -> int:
@@ -126,32 +153,41 @@ def evaluate(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json({"run": run.id, **found})
         return OK
-    bits = f"{found['bits_per_byte']:.3f}" if found["bits_per_byte"] is not None else f"– ({found['why_not_bits']})"
+    told = [f"loss {found['loss']:.4f} {found['unit']}"]
+    if found["perplexity"] is not None:
+        bits = f"{found['bits_per_byte']:.3f}" if found["bits_per_byte"] is not None else f"– ({found['why_not_bits']})"
+        told += [f"perplexity {found['perplexity']:,.2f}", f"bits per byte {bits}"]
     print(
-        f"{run.id}, checkpoint {found['checkpoint']} of step {found['step']:,}, {found['split']}: "
-        f"loss {found['loss']:.4f} nats per token, perplexity {found['perplexity']:,.2f}, bits per byte {bits}, "
-        f"{found['tokens']:,} tokens"
+        f"{run.id}, checkpoint {found['checkpoint']} of step {found['step']:,}, {found['split']}: {', '.join(told)}, "
+        f"{found['tokens']:,} {found['unit'].rpartition(' ')[2]}s"
     )
+    for name, measured in found.get("losses", {}).items():
+        metrics = "".join(f", {key} {share(value)}" for key, value in found["metrics"].get(name, {}).items())
+        print(f"{name}: loss {measured:.4f}{metrics}")
     return OK
 
 
 def generate(arguments: argparse.Namespace) -> int:
     """Text that follows a prompt."""
     from cortex.checkpoints import load_trained
-    from cortex.judge import continue_text
+    from cortex.judge import continue_text, write_for
 
     trained = load_trained(find_run(arguments.run, places_of(arguments).runs), arguments.checkpoint)
+    if trained.task not in ("Text", "Pairs"):
+        raise UserError(f"run {arguments.run} writes no text; ask it with predict" if trained.task else _LEARNS_NOTHING)
     unknown = trained.tokenizer.unknown(arguments.prompt)
     if unknown:
         print(f"not in the vocabulary, read as <unk>: {', '.join(unknown)}", file=sys.stderr)
     if arguments.json:
         text = ""
     else:
-        print(arguments.prompt, end="", flush=True)
-    for piece in continue_text(
-        trained, arguments.prompt, max_tokens=arguments.max_tokens, temperature=arguments.temperature,
-        top_k=arguments.top_k or 0, top_p=arguments.top_p, seed=arguments.seed,
-    ):  # fmt: skip
+        print(arguments.prompt + (" → " if trained.task == "Pairs" else ""), end="", flush=True)
+    sampling = dict(
+        max_tokens=arguments.max_tokens, temperature=arguments.temperature, top_k=arguments.top_k or 0,
+        top_p=arguments.top_p, seed=arguments.seed,
+    )  # fmt: skip
+    write = write_for if trained.task == "Pairs" else continue_text
+    for piece in _told(write(trained, arguments.prompt, **sampling)):
         if arguments.json:
             text += piece
         else:
@@ -160,4 +196,44 @@ def generate(arguments: argparse.Namespace) -> int:
         print_json({"prompt": arguments.prompt, "text": text, "unknown": unknown})
     else:
         print()
+    return OK
+
+
+_LEARNS_NOTHING = "the main loss of this run compares nothing that it could be asked for"
+
+
+def _told(pieces: Iterator[str]) -> Iterator[str]:
+    """The pieces; UserError where the text cannot be read as a whole."""
+    from cortex.answers import AnswerError
+
+    try:
+        yield from pieces
+    except AnswerError as error:
+        raise UserError(f"--prompt: {error}") from None
+
+
+def predict(arguments: argparse.Namespace) -> int:
+    """The class of a text, a tag for each of its words, or what stands in its gaps."""
+    from cortex.answers import AnswerError, ask
+    from cortex.checkpoints import load_trained
+
+    trained = load_trained(find_run(arguments.run, places_of(arguments).runs), arguments.checkpoint)
+    if trained.task is None:
+        raise UserError(_LEARNS_NOTHING)
+    unknown = trained.tokenizer.unknown(arguments.text.replace("<mask>", " "))
+    if unknown:
+        print(f"not in the vocabulary, read as <unk>: {', '.join(unknown)}", file=sys.stderr)
+    try:
+        answers = ask(trained, arguments.text)
+    except AnswerError as error:
+        raise UserError(f"--text: {error}") from None
+    if arguments.json:
+        rows = [{"piece": answer.piece, "choices": [list(choice) for choice in answer.choices]} for answer in answers]
+        print_json({"text": arguments.text, "task": trained.task, "answers": rows, "unknown": unknown})
+        return OK
+    if trained.task == "Tagged":
+        print_table(["word", "tag", "probability"], [[a.piece, a.best, share(a.choices[0][1])] for a in answers])
+        return OK
+    for answer in answers:
+        print_table([answer.piece, "probability"], [[name, share(value)] for name, value in answer.choices])
     return OK

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from cortex.graph import Graph
 from cortex.report import Reporter, print_json
 from cortex.runs import ACTIVE, Run, RunError, find_run, list_runs, process_started, summary
-from cortex.units import loss, perplexity
+from cortex.units import loss, perplexity, share
 from cortex.verbs.common import FAILED, INTERRUPTED, OK, Told, UserError, load_graph, places_of, prepared_for, refuse
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def ready(graph: Graph, arguments: argparse.Namespace) -> Prepared:
     _check_device(graph)
     node = data.source_node(graph)
     prepared = prepared_for(node, places_of(arguments), Told(sys.stderr.isatty()))
-    refuse(plan(graph, prepared.vocab_size).issues)
+    refuse(plan(graph, *prepared.sizes).issues)
     short = data.too_short(node, prepared)
     if short:
         raise UserError(f"{node.id}: {short}; set seq_len to at most {prepared.count('train')}, or give a longer text")
@@ -160,10 +160,10 @@ def _ended(arguments: argparse.Namespace, run: Run, state: str, reporter: Report
 def _result(row: dict[str, Any]) -> str:
     if row["best_loss"] is None:
         return f"{row['run']}: {row['state']}" + (f", {row['error']}" if row["error"] else "")
-    return (
-        f"{row['state']} after {row['step']:,} steps: best validation loss {loss(row['best_loss'])}, "
-        f"perplexity {perplexity(row['best_perplexity'])} at step {row['best_step']:,}"
-    )
+    found = f", perplexity {perplexity(row['best_perplexity'])}" if row["best_perplexity"] is not None else ""
+    found += f", {row['metric']} {share(row['best_metric'])}" if row["best_metric"] is not None else ""
+    best = f"best validation loss {loss(row['best_loss'])}{found} at step {row['best_step']:,}"
+    return f"{row['state']} after {row['step']:,} steps: {best}"
 
 
 # Several seeds

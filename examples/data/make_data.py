@@ -46,16 +46,16 @@ def reviews(count: int, seed: int = 1) -> list[Row]:
 
 def places(count: int, seed: int = 1) -> list[list[Row]]:
     """Sentences of words with their tags. The verb before a name says whether a person or a place is meant."""
-    draw, sentences = random.Random(seed), []
-    for _ in range(count):
+    draw, sentences = random.Random(seed), {}
+    while len(sentences) < count:
         sentence = [("they", "O")] if draw.random() < 0.5 else [("the", "O"), (draw.choice(("guests", "girls", "others")), "O")]
         for part in range(draw.choice((1, 2))):
             kind = draw.choice(("PER", "LOC"))
             sentence += [("and", "O")] if part else []
             sentence += [(draw.choice(WITH[kind]), "O"), (draw.choice(NAMES), f"B-{kind}")]
             sentence += [(draw.choice(SECOND[kind]), f"I-{kind}")] if draw.random() < 0.3 else []
-        sentences.append([*sentence, (".", "O")])
-    return sentences
+        sentences[" ".join(word for word, _ in sentence)] = [*sentence, (".", "O")]
+    return list(sentences.values())
 
 
 def reversals(count: int, seed: int = 1, longest: int = 5) -> list[Row]:
