@@ -6,6 +6,7 @@ from typing import Any
 
 from cortex.builder import TRAINING, Plan, shape_text
 from cortex.checks import Issue
+from cortex.params import complete
 from cortex.registry import ordered
 
 
@@ -18,7 +19,8 @@ def describe_kinds() -> list[dict[str, Any]]:
             "family": kind.family,
             "shape": kind.shape,
             "inputs": list(kind.inputs),
-            "causal": kind.causal,
+            "causal": kind.is_causal(complete(kind.params, {})),
+            "causal_as_set": callable(kind.causal),
             "help": kind.help,
             "params": [
                 {"name": name, "default": param.default, "expected": param.expected(), "help": param.help}
@@ -32,10 +34,13 @@ def describe_kinds() -> list[dict[str, Any]]:
 def reference() -> str:
     """The node reference page as Markdown: docs/nodes.md, made by `make docs`."""
     lines = ["# Node reference", "", "Made from the registry by `make docs`; a test compares the two.", ""]
-    lines += ["Letters: B batch, T time, V vocabulary; a name that is a parameter stands for its value.", ""]
+    letters = "B batch, T time, S time of the source side of Pairs, C width, V scores; … any dimensions before"
+    lines += [f"Letters: {letters}; a name that is a parameter stands for its value.", ""]
     for kind in describe_kinds():
         facts = [f"role {kind['role']}", f"shape `{kind['shape']}`"]
-        if kind["role"] == "module":
+        if kind["causal_as_set"]:
+            facts.append("whether it looks at later positions hangs on its settings")
+        elif kind["role"] == "module":
             facts.append("looks at no later position" if kind["causal"] else "looks at later positions")
         lines += [f"## {kind['kind']}", "", kind["help"], "", "; ".join(facts), ""]
         lines += ["| parameter | default | allowed | what it is |", "| --- | --- | --- | --- |"]

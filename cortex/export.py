@@ -65,9 +65,11 @@ def script(graph: Graph, *, max_steps: int | None = None, weights: str | None = 
         "WEIGHTS": literal(weights),
     }
     drawn = _part("The model that was drawn. Its parts have the names of the nodes.", model_class(planned, name))
-    parts = [_part(module.title, part_text(found)) for module, found in gathered.parts]
-    assert gathered.parts[-1][0].name in (_MAIN[0], _TASKS[0])
-    parts.insert(-1, drawn)  # the last is what starts, all else stands before the model
+    # The last is what starts; all else stands before the model.
+    starts = [_MAIN[0], _TASKS[0]]
+    in_order = sorted(gathered.parts, key=lambda part: starts.index(part[0].name) if part[0].name in starts else -1)
+    parts = [_part(module.title, part_text(found)) for module, found in in_order]
+    parts.insert(-1, drawn)
     settings = "\n".join(f"{key} = {value}" for key, value in values.items())
     task = f", data={_TASKS[1]}, perplexities={has_perplexity(graph)}" if tells_all(graph) else ""
     start = f"raise SystemExit(main({name}, SOURCE, CONFIG{task}, max_steps=MAX_STEPS, weights=WEIGHTS))"

@@ -14,6 +14,7 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from cortex import units
 from cortex.corpus import CorpusError
+from cortex.data import EXAMPLES, placed
 from cortex.files import SUFFIXES, files_of, named
 from cortex.places import write_atomically
 from ui import session
@@ -158,7 +159,7 @@ def _is_upload(path: str) -> bool:
 
 
 def _may_read(path: str) -> bool:
-    return _below(path, session.where().readable)
+    return _below(path, (*session.where().readable, Path(placed(EXAMPLES))))
 
 
 def _below(path: str, folders: tuple[Path, ...]) -> bool:
