@@ -12,6 +12,7 @@ from cortex.graph import Graph, Node
 from cortex.params import Param
 from cortex.presets import MODEL, set_model
 from cortex.registry import KINDS
+from cortex.templates import set_part
 
 
 class SettingError(ValueError):
@@ -22,8 +23,12 @@ def apply_setting(graph: Graph, text: str) -> Graph:
     """The graph with the setting `KEY=VALUE` made; SettingError says why it cannot be."""
     key, equals, value = text.partition("=")
     scope, *rest = key.strip().split(".")
-    if not equals or scope not in ("training", "nodes", "model"):
-        raise SettingError("expected training.NAME=VALUE, nodes.ID.NAME=VALUE or model.NAME=VALUE")
+    if not equals or scope not in ("training", "nodes", "model", "templates"):
+        raise SettingError(
+            "expected training.NAME=VALUE, nodes.ID.NAME=VALUE, templates.NAME.ID.NAME=VALUE or model.NAME=VALUE"
+        )
+    if scope == "templates" and len(rest) >= 3:
+        return _set_in_template(graph, ".".join(rest[:-2]), rest[-2], rest[-1], value)
     if scope == "nodes" and len(rest) == 2:
         node_id, name = rest
         if node_id not in graph:
@@ -35,7 +40,7 @@ def apply_setting(graph: Graph, text: str) -> Graph:
         if kind is None:
             raise SettingError(f"node {node_id} is of the unknown kind {graph.node(node_id).kind!r}")
         return graph.with_param(node_id, name, _parsed(kind.params, name, value))
-    if scope == "nodes" or len(rest) != 1:
+    if scope in ("nodes", "templates") or len(rest) != 1:
         raise SettingError(f"{key} names no setting; expected training.NAME, nodes.ID.NAME or model.NAME")
     if scope == "training":
         return graph.with_training(rest[0], _parsed(TRAINING, rest[0], value))
@@ -44,6 +49,16 @@ def apply_setting(graph: Graph, text: str) -> Graph:
         return set_model(graph, rest[0], value)
     except ValueError as error:
         raise SettingError(str(error)) from None
+
+
+def _set_in_template(graph: Graph, template: str, node_id: str, name: str, value: str) -> Graph:
+    if template not in graph.templates:
+        raise SettingError(f"there is no template {template}; the templates are {', '.join(graph.templates) or 'none'}")
+    nodes = {node.id: node for node in graph.templates[template].nodes}
+    if node_id not in nodes or nodes[node_id].kind not in KINDS:
+        raise SettingError(f"template {template} has no node {node_id}; its nodes are {', '.join(nodes)}")
+    params = KINDS[nodes[node_id].kind].params
+    return set_part(graph, template, node_id, name, _parsed(params, name, value))
 
 
 def change_kind(graph: Graph, node_id: str, kind: str) -> Graph:
