@@ -10,7 +10,7 @@ from cortex import __version__
 from cortex.graph import GraphError
 from cortex.report import silence
 from cortex.runs import RunError
-from cortex.verbs import data, look, runs, training
+from cortex.verbs import data, look, runs, templates, training
 from cortex.verbs.common import INTERRUPTED, OK, USER_ERROR, UserError
 from cortex.verbs.compare import compare
 from cortex.verbs.export import export
@@ -150,6 +150,25 @@ def _parser() -> _Parser:
     ):
         added = verb(name, run, help, json_lines=json_lines, takes_runs=True, into=kept)
         added.add_argument("name", metavar="NAME", help="its name in the list, the first letters of it, or its source")
+    made = verbs.add_parser("template", help="Groups of nodes as one card: list, make, put-back, keep, add.").add_subparsers(
+        metavar="WHAT", required=True, parser_class=_Parser
+    )
+    verb("list", templates.kept, "List the templates that are kept.", into=made)
+    for name, run, help, second in (
+        ("make", templates.make, "Make one card of several nodes, as a template of this name.", "name"),
+        ("put-back", templates.put_back, "Put the nodes of a card back.", "card"),
+        ("keep", templates.keep, "Keep a template of a document for other documents.", "name"),
+        ("add", templates.add, "Add a card of a template, one that is kept or the document's own.", "name"),
+    ):
+        added = verb(name, run, help, json_lines=False, into=made)
+        added.add_argument("graph", metavar="GRAPH.json", help="a graph document")
+        added.add_argument(
+            second, metavar=second.upper(), help="the id of the card" if second == "card" else "the template's name"
+        )
+        if name == "make":
+            added.add_argument("--nodes", required=True, metavar="A,B", help="ids of the nodes, with commas between them")
+        if name != "keep":
+            added.add_argument("-o", "--output", metavar="FILE", help="where to write the document (default: in its own place)")
     for name, run, help in (
         ("stop", training.stop, "Ask a run to stop; it keeps its best and its last weights."),
         ("pause", training.pause, "Ask a run to pause: it saves its state and frees its memory."),

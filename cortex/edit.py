@@ -12,8 +12,9 @@ from cortex.graph import Graph, Node
 from cortex.params import Choice, Param
 from cortex.presets import MODEL, set_model
 from cortex.registry import KINDS
+from cortex.templates import set_part
 
-_SCOPES = ("training", "nodes", "model")
+_SCOPES = ("training", "nodes", "model", "templates")
 
 
 class SettingError(ValueError):
@@ -25,8 +26,12 @@ def apply_setting(graph: Graph, text: str) -> Graph:
     key, equals, value = text.partition("=")
     scope, *rest = key.strip().split(".")
     if not equals or scope not in _SCOPES:
-        raise SettingError("expected training.NAME=VALUE, nodes.ID.NAME=VALUE or model.NAME=VALUE")
+        raise SettingError(
+            "expected training.NAME=VALUE, nodes.ID.NAME=VALUE, templates.NAME.ID.NAME=VALUE or model.NAME=VALUE"
+        )
     params, name = _params(graph, key.strip())
+    if scope == "templates":
+        return set_part(graph, ".".join(rest[:-2]), rest[-2], name, _parsed(params, name, value))
     if scope == "nodes":
         own = "kind" in params and value.strip() not in KINDS  # Loss has a setting of that name
         if name == "kind" and not own:
@@ -69,7 +74,9 @@ def _params(graph: Graph, key: str) -> tuple[Mapping[str, Param], str]:
             raise SettingError(f"there is no node {rest[0]}; the nodes are {', '.join(node.id for node in graph.nodes)}")
         kind = KINDS.get(graph.node(rest[0]).kind)
         return kind.params if kind else {}, rest[1]
-    if scope not in _SCOPES or scope == "nodes" or len(rest) != 1:
+    if scope == "templates" and len(rest) >= 3:
+        return _params_in_template(graph, ".".join(rest[:-2]), rest[-2]), rest[-1]
+    if scope not in _SCOPES or scope in ("nodes", "templates") or len(rest) != 1:
         raise SettingError(f"{key} names no setting; expected training.NAME, nodes.ID.NAME or model.NAME")
     return TRAINING if scope == "training" else MODEL, rest[0]
 
@@ -77,6 +84,15 @@ def _params(graph: Graph, key: str) -> tuple[Mapping[str, Param], str]:
 def _check_known(node: Node) -> None:
     if node.kind not in KINDS:
         raise SettingError(f"node {node.id} is of the unknown kind {node.kind!r}")
+
+
+def _params_in_template(graph: Graph, template: str, node_id: str) -> Mapping[str, Param]:
+    if template not in graph.templates:
+        raise SettingError(f"there is no template {template}; the templates are {', '.join(graph.templates) or 'none'}")
+    nodes = {node.id: node for node in graph.templates[template].nodes}
+    if node_id not in nodes or nodes[node_id].kind not in KINDS:
+        raise SettingError(f"template {template} has no node {node_id}; its nodes are {', '.join(nodes)}")
+    return KINDS[nodes[node_id].kind].params
 
 
 def change_kind(graph: Graph, node_id: str, kind: str) -> Graph:

@@ -16,6 +16,7 @@ from cortex.graph import Edge, Graph, Node
 from cortex.params import Int
 from cortex.presets import preset
 from cortex.registry import KINDS, register
+from cortex.templates import group
 
 V = 25
 
@@ -106,6 +107,18 @@ def test_several_losses_are_computed_and_the_first_of_the_document_is_the_main_o
         wanted = nn.functional.cross_entropy(scores[name].flatten(0, 1), batch["targets"].flatten())
         torch.testing.assert_close(total / count, wanted)
     assert torch.equal(scores["loss"], model.logits(batch["inputs"]))
+
+
+@pytest.mark.parametrize("repeat", [0, 3])
+def test_the_trunk_is_one_graph_to_torch_compile(graph: Graph, repeat: int) -> None:
+    if repeat:
+        graph, card = group(graph, ["block_1", "block_2"], "blocks")
+        graph = graph.with_param(card, "repeat", repeat)
+    torch.manual_seed(1)
+    model = build(plan(graph, V)).eval()
+    tokens = torch.randint(V, (2, 8))
+    compiled = torch.compile(model.logits, fullgraph=True, backend="eager")  # no C++ compiler is needed for the graph itself
+    torch.testing.assert_close(compiled(tokens), model.logits(tokens))
 
 
 def test_two_losses_may_share_a_head(graph: Graph) -> None:

@@ -52,7 +52,7 @@ def test_a_setting_of_the_model_is_made_in_every_node(graph: Graph) -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("", "expected training.NAME=VALUE, nodes.ID.NAME=VALUE or model.NAME=VALUE"),
+        ("", "expected training.NAME=VALUE, nodes.ID.NAME=VALUE, templates.NAME.ID.NAME=VALUE or model.NAME=VALUE"),
         ("lr=1", "expected training.NAME=VALUE"),
         ("training.lr", "expected training.NAME=VALUE"),
         ("training=1", "training names no setting"),

@@ -63,7 +63,7 @@ FLOORS: dict[int, tuple[str, ...]] = {
     9: (
         "cortex.judge", "cortex.prove", "cortex.repeat", "cortex.report_charts", "cortex.report_graphs",
         "cortex.report_tables", "cortex.sweep_check", "cortex.tpe", "cortex.verbs.data", "cortex.verbs.imports",
-        "cortex.verbs.measure", "cortex.verbs.metrics", "cortex.verbs.runs",
+        "cortex.verbs.measure", "cortex.verbs.metrics", "cortex.verbs.runs", "cortex.verbs.templates",
     ),
     10: (
         "cortex.report_runs", "cortex.session", "cortex.sweep_driver", "cortex.verbs.compare", "cortex.verbs.export",

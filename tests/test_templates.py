@@ -13,7 +13,9 @@ import torch
 from conftest import MakeGraph
 
 from cortex.builder import build, plan, shape_text
+from cortex.command import main
 from cortex.graph import Edge, Graph, GraphError, Node, Template, from_document, from_json, to_document, to_json
+from cortex.places import Places
 from cortex.templates import TemplateError, group, insert, load, needed, save, saved, ungroup
 
 V = 25
@@ -264,6 +266,28 @@ def test_a_node_between_those_of_a_group_is_named(make_graph: MakeGraph) -> None
     graph = graph.add(Node("act", "GELU")).connect("sum", "act").connect("act", "block_1")
     with pytest.raises(TemplateError, match="act lies between these nodes"):
         group(graph.disconnect(Edge("sum", "head")).connect("block_1", "head"), ["sum", "block_1"], "x")
+
+
+def test_the_command_line_makes_keeps_adds_and_puts_back(
+    make_graph: MakeGraph, home: Places, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "graph.json"
+    file.write_text(to_json(make_graph(blocks=2)))
+    assert main(["template", "make", str(file), "two", "--nodes", "block_1,block_2"]) == 0
+    assert main(["template", "keep", str(file), "two"]) == 0 and saved(home.templates) == ["two"]
+    assert main(["check", str(file), "--set", "nodes.two.repeat=3", "--set", "templates.two.block_1.nhead=4"]) == 0
+    assert main(["check", str(file), "--set", "templates.two.block_1.nhead=3"]) != 0
+    assert "two: inside, block_1: nhead=3 must divide d_model=8" in capsys.readouterr().err
+    assert main(["template", "put-back", str(file), "two"]) == 0
+    assert {node.id for node in from_json(file.read_text()).nodes} == {node.id for node in make_graph(blocks=2).nodes}
+    other = tmp_path / "other.json"
+    other.write_text(to_json(make_graph()))
+    assert main(["template", "add", str(other), "two", "-o", str(tmp_path / "more.json")]) == 0
+    assert "two" in from_json((tmp_path / "more.json").read_text()) and "two" not in from_json(other.read_text())
+    assert main(["template", "list", "--json"]) == 0 and '{"template": "two"}' in capsys.readouterr().out
+    for wrong in (["make", str(file), "x", "--nodes", "gone"], ["add", str(file), "gone"], ["put-back", str(file), "norm"]):
+        assert main(["template", *wrong]) != 0
+        assert capsys.readouterr().err.count("\n") == 1
 
 
 # A folder of templates
