@@ -22,6 +22,8 @@ unit: $(VENV)/installed-dev
 
 docs: $(VENV)/installed
 	$(BIN)/python -m cortex kinds --markdown > docs/nodes.md
+	$(BIN)/python -m cortex guide --language en > docs/guide.md
+	$(BIN)/python -m cortex guide --language zh > docs/guide.zh.md
 
 clean:
 	rm -rf $(VENV) .pytest_cache .ruff_cache

@@ -90,6 +90,8 @@ def _parser() -> _Parser:
         added.add_argument("--now", action="store_true", help="do not wait for runs that are going on")
 
     verb("presets", look.presets, "List the presets.")
+    added = verb("guide", look.guide, "The guide as Markdown.", json_lines=False)
+    added.add_argument("--language", choices=("en", "zh"), default="en")
     added = verb("kinds", look.kinds, "List the node kinds and their parameters.")
     added.add_argument("--markdown", action="store_true", help="the node reference page")
     added = verb("check", look.check, "List every fault of a graph, or its shapes, parameters and what training will take.")

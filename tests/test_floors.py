@@ -57,11 +57,11 @@ FLOORS: dict[int, tuple[str, ...]] = {
         "cortex.recipes", "cortex.repair", "cortex.statistics", "cortex.translate",
     ),
     8: (
-        "cortex.answers", "cortex.comparison", "cortex.export", "cortex.forecast", "cortex.honest", "cortex.index",
-        "cortex.launch", "cortex.loggers", "cortex.space", "cortex.verbs.common",
+        "cortex.answers", "cortex.comparison", "cortex.export", "cortex.forecast", "cortex.guide_steps",
+        "cortex.honest", "cortex.index", "cortex.launch", "cortex.loggers", "cortex.space", "cortex.verbs.common",
     ),
     9: (
-        "cortex.judge", "cortex.prove", "cortex.repeat", "cortex.report_charts", "cortex.report_graphs",
+        "cortex.guide", "cortex.judge", "cortex.prove", "cortex.repeat", "cortex.report_charts", "cortex.report_graphs",
         "cortex.report_tables", "cortex.sweep_check", "cortex.tpe", "cortex.verbs.data", "cortex.verbs.imports",
         "cortex.verbs.measure", "cortex.verbs.metrics", "cortex.verbs.runs", "cortex.verbs.templates",
     ),

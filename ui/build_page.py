@@ -13,6 +13,7 @@ from cortex.presets import tidy
 from cortex.registry import KINDS, ordered
 from ui import canvas, forms, page, session, start, wiring_panel
 from ui.faults import faults, hints
+from ui.forecast_card import forecast_card
 from ui.gallery import gallery
 from ui.history_bar import history_bar
 from ui.node_actions import alike, edge_actions, find_node, node_actions
@@ -47,6 +48,7 @@ def _editor(graph: Graph) -> None:
     else:
         hints(planned)
         _sizes(planned, prepared)
+        forecast_card(graph, planned, prepared)
     with st.sidebar:
         _sidebar(planned)
 

@@ -26,6 +26,7 @@ def navigation() -> StreamlitPage:
             st.Page("pages/sweeps.py", title="Sweeps", icon=":material/tune:"),
             st.Page("pages/generate.py", title="Generate", icon=":material/edit_note:"),
             st.Page("pages/export.py", title="Export", icon=":material/code:"),
+            st.Page("pages/guide.py", title="Guide", icon=":material/menu_book:"),
         ],
         position="top",
     )

@@ -220,3 +220,11 @@ def predict(arguments: argparse.Namespace) -> int:
     for answer in answers:
         print_table([answer.piece, "probability"], [[name, share(value)] for name, value in answer.choices])
     return OK
+
+
+def guide(arguments: argparse.Namespace) -> int:
+    """The guide as Markdown."""
+    from cortex.guide import as_markdown, read
+
+    print(as_markdown(read(arguments.language)), end="")
+    return OK

@@ -1,0 +1,3 @@
+from ui import guide_page
+
+guide_page.show()
