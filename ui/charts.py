@@ -33,6 +33,7 @@ from ui.theme import Theme
 __all__ = ["AXES", "METRICS", "MOST_POINTS", "PERPLEXITIES", "PER_TOKEN", "Curve", "Group", "figure", "frame_layout", "look_of"]
 
 _LONGEST_NAME = 34
+_REMEMBERED = 24  # lines of a run that need not be computed again when another run is toggled
 _LABELLED, _MARKED = 2, 16  # up to so many runs the best value is written, the best point ringed
 
 
@@ -83,11 +84,18 @@ class Curve:
         self, kind: str, metric: str, axis: str, smoothing: float = 0.0, *, log_x: bool = False, log_y: bool = False
     ) -> Points:
         """The same, without what a logarithmic axis has no place for, thinned so that extremes stay."""
+        memo, key = self.columns.memo, (kind, metric, axis, smoothing, log_x, log_y, self.flops)
+        known = memo.get(key)
+        if known is not None:
+            return known
         x, y = self.line(kind, metric, axis, smoothing)
         if log_x or log_y:
             there = ((x > 0) | (not log_x)) & ((y > 0) | (not log_y))
             x, y = x[there], y[there]
         kept = thinned(x, y, log_x=log_x)
+        if len(memo) >= _REMEMBERED:
+            memo.clear()
+        memo[key] = x[kept], y[kept]
         return x[kept], y[kept]
 
 
