@@ -29,6 +29,7 @@ def show() -> None:
     page.begin("Runs")
     session.show_notice()
     session.keep_in_url()
+    runs_view.keep_ticks()
     st.session_state.pop(TICKED, None)
     asks = any(key in st.query_params for key in (runs_view.FILTER, runs_view.SORT, runs_view.BY, runs_view.SHOWN))
     rows = runs_view.all_rows(at_once=not asks)
