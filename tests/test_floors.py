@@ -148,6 +148,10 @@ NO_TORCH = (
     "cortex.runs",
     "cortex.status",
     "cortex.labels",
+    "cortex.index",
+    "cortex.filters",
+    "cortex.columns",
+    "cortex.deleting",
 )
 
 FLOOR_OF = {module: floor for floor, modules in FLOORS.items() for module in modules}
