@@ -230,8 +230,8 @@ def _draw_group(drawing: _Drawing, group: Group) -> None:
     for kind, found in group.bands.items():
         bold = kind == "validation"
         x, low = places(found.x, drawing.axis), found.low
-        if drawing.log_y:  # an interval may reach below 0, where a logarithmic axis has no place
-            low = np.maximum(low, np.min(found.mean[found.mean > 0], initial=1.0) / 100)
+        if drawing.log_y:  # an interval may reach to 0 or below, and would press everything else together
+            low = np.maximum(low, np.min(found.mean[found.mean > 0], initial=np.inf) / 2)
         edge = dict(mode="lines", line=dict(width=0), hoverinfo="skip", showlegend=False, legendgroup=group.name)
         drawing.chart.add(x=x, y=thrifty(found.high), uid=uid_of(group.name, f"{kind}-high"), **edge)
         filled = dict(fill="tonexty", fillcolor=faint(colour, 0.28 if bold else 0.14))
