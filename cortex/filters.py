@@ -2,8 +2,8 @@
 
     shakespeare state:finished,stopped tag:baseline lr<1e-3 best_perplexity <= 120 not (dropout = 0.2 or is:starred)
 
-Words are looked for in name, note, tags, folder, data, tokenizer and state; `field:text` looks in one field. A condition compares
-a measure or a setting with a number or a text; a value that a run does not have never meets a condition, nor its opposite.
+Words are looked for in name, note, tags, folder, data, tokenizer and state; `field:text` looks in one field. A condition
+compares a measure or a setting with a number or a text; a value that a run does not have never meets a condition, nor its opposite.
 Conditions beside each other must all hold; `or`, `not` and brackets do as they say.
 """
 
@@ -104,6 +104,8 @@ def parse(text: str, rows: Sequence[Row]) -> Callable[[Row], bool]:
 
 def value_of(row: Row, name: str) -> Any:
     """A measure, text or setting of a run by its full name; None where the run does not have it."""
+    if name == "error":
+        return "; ".join(filter(None, (row.get("error"), row.get("problem")))) or None
     if name in MEASURES or name in TEXTS or name in FLAGS:
         return row.get(name)
     return (row.get("settings") or {}).get(name)

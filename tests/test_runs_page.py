@@ -140,6 +140,12 @@ def test_ticks_outlive_a_visit_to_another_page_which_takes_them_from_the_url(mad
     assert "**1 ticked**" in said(sound(test.run())) and test.query_params["runs"] == run.id
 
 
+def test_a_file_where_the_folder_of_runs_belongs_is_told(home: Places) -> None:
+    home.runs.parent.mkdir(parents=True, exist_ok=True)
+    home.runs.write_text("x")
+    assert "cannot be read: expected a folder" in said(page())
+
+
 def test_a_url_that_names_runs_which_are_gone_ticks_none(made: Made) -> None:
     made("one", 3.0)
     assert "None ticked" in said(page(runs="20200101-000000-gone,../../etc"))

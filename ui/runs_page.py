@@ -5,6 +5,7 @@ The parts are drawn in fragments that run again by themselves while runs go on, 
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -64,6 +65,10 @@ def show() -> None:
 
 
 def _empty() -> None:
+    root = session.where().runs
+    if root.exists() and not (root.is_dir() and os.access(root, os.R_OK | os.X_OK)):
+        st.error(plain(f"{root} cannot be read: expected a folder that this program may look into."), icon=":material/error:")
+        return
     st.info("No run yet. Open a preset on the Build page and press Train; each run then has a row here.")
     if st.button("Go to Build", type="primary"):
         st.switch_page("pages/build.py")
