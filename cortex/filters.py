@@ -3,8 +3,8 @@
     shakespeare state:finished,stopped tag:baseline lr<1e-3 best_perplexity <= 120 not (dropout = 0.2 or is:starred)
 
 Words are looked for in name, note, tags, folder, data, tokenizer and state; `field:text` looks in one field. A condition
-compares a measure or a setting with a number or a text; a value that a run does not have never meets a condition, nor its opposite.
-Conditions beside each other must all hold; `or`, `not` and brackets do as they say.
+compares a measure or a setting with a number or a text; a value that a run does not have never meets a condition, nor its
+opposite. Conditions beside each other must all hold; `or`, `not` and brackets do as they say.
 """
 
 from __future__ import annotations
