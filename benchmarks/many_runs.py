@@ -35,6 +35,7 @@ PORT = 8724
 _CHROMIUM = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 _TABLE = '[data-testid="stDataFrame"] canvas'
 _CHART = 'iframe[title="ui.plot.frame"]'
+_FILTERS = ("lr<1e-3", "data:WikiText2 state:finished", "best_perplexity <= 60 dropout=0.1", "seed")
 _LAST = "chart => Math.max(...chart._fullData.filter(t => t.x && t.x.length).map(t => Number(t.x[t.x.length - 1])))"
 
 
@@ -96,23 +97,22 @@ def warm(chromium: Any, page: Any, server: int) -> None:
     first = [open_page(chromium.new_context(viewport={"width": 1280, "height": 800}).new_page()) for _ in range(5)]
     print(f"server warm: table after {spread(first)}")
     settled(page)
+    used = processor_seconds(server)
     ticks = [tick(page, row, row + 1) for row in range(5)]
-    print(f"a tick, until the bar above says so: {spread(ticks)}")
+    used = (processor_seconds(server) - used) / 5
+    said = f"{spread(ticks)}; server {1000 * used:.0f} ms of processor time each, with charts"
+    print(f"a tick, until the bar above says so: {said}")
     charts = [chart_after(page, lambda row=row: click(page, row)) for row in range(5, 8)]
     print(f"a tick, until the charts have the curve of 10,000 points: {spread(charts)}")
-    filters = [type_filter(page, text, shown) for text, shown in _filters(page)]
-    print(f"a filter, until the page says how many are shown: {spread(filters)}")
+    used = processor_seconds(server)
+    filters = [type_filter(page, text) for text in _FILTERS]
+    used = (processor_seconds(server) - used) / len(filters)
+    print(f"a filter, until the page says how many are shown: {spread(filters)}; server {1000 * used:.0f} ms of processor time")
     settled(page)
     print(f"memory of the server: {resident(server) / 2**20:,.0f} MiB")
     click_all(page)
     settled(page, 90)
     print(f"memory of the server with all runs ticked: {resident(server) / 2**20:,.0f} MiB")
-
-
-def _filters(page: Any) -> list[tuple[str, str]]:
-    return [
-        (text, " shown") for text in ("lr<1e-3", "data:WikiText2 state:finished", "best_perplexity <= 60 dropout=0.1", "seed")
-    ]
 
 
 def open_page(page: Any, path: str = "runs") -> float:
@@ -172,7 +172,7 @@ def chart_after(page: Any, action: Any) -> float:
     return took
 
 
-def type_filter(page: Any, text: str, shown: str) -> float:
+def type_filter(page: Any, text: str) -> float:
     box = page.get_by_label("Filter", exact=True)
     head = page.locator('[data-testid="stCaptionContainer"]').first
     before = head.inner_text()
@@ -182,7 +182,7 @@ def type_filter(page: Any, text: str, shown: str) -> float:
     while head.inner_text() == before and time.perf_counter() - began < 30:
         page.wait_for_timeout(10)
     took = time.perf_counter() - began
-    assert shown in head.inner_text(), head.inner_text()
+    assert " shown" in head.inner_text(), head.inner_text()
     settled(page)
     return took
 
@@ -295,6 +295,12 @@ def resident(pid: int) -> float:
     """Bytes of memory that a process holds."""
     with open(f"/proc/{pid}/statm") as file:
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def processor_seconds(pid: int) -> float:
+    """Processor time of a process and its threads so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def spread(seconds: list[float]) -> str:

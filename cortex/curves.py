@@ -33,11 +33,13 @@ class Columns:
     NaN where an event does not have the number. Values in nested objects are `losses.ID`, `metrics.ID.accuracy`.
 
     `others` are the events that are no points (start, sample, resumed, end …) as they came. Not to be changed: it is shared.
+    `memo` is for whoever draws them: what was computed of these very points, so that it need not be again.
     """
 
     train: Mapping[str, Column] = field(default_factory=dict)
     validation: Mapping[str, Column] = field(default_factory=dict)
     others: tuple[Event, ...] = ()
+    memo: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
 
     def of(self, kind: str) -> Mapping[str, Column]:
         """The columns of `train` or `validation`."""
@@ -76,7 +78,7 @@ class CurveReader:
             rest = lines if quick is None else (line for line in lines if not line.startswith(_TRAIN))
             events = [event for line in rest if (event := event_of(line))]
             if quick is not None:
-                self._found = replace(self._found, train=_with(self._found.train, quick))
+                self._found = replace(self._found, train=_with(self._found.train, quick), memo={})
             if events:
                 self._found = _extended(self._found, events)
         return self._found

@@ -104,6 +104,8 @@ def parse(text: str, rows: Sequence[Row]) -> Callable[[Row], bool]:
 
 def value_of(row: Row, name: str) -> Any:
     """A measure, text or setting of a run by its full name; None where the run does not have it."""
+    if name == "error":
+        return "; ".join(filter(None, (row.get("error"), row.get("problem")))) or None
     if name in MEASURES or name in TEXTS or name in FLAGS:
         return row.get(name)
     return (row.get("settings") or {}).get(name)

@@ -114,7 +114,11 @@ def shown_by_themselves(rows: Sequence[Row]) -> list[str]:
         key for key in COLUMNS if key in ALWAYS or (key in WHERE_THEY_DIFFER and _differs(value(row, key) for row in rows))
     ]
     first = [key for key in facts if key in _FIRST]
-    return [*first, *differing_settings(rows)[:MOST_SETTINGS], *(key for key in facts if key not in _FIRST)]
+    if "error" in facts:  # what is wrong with a damaged run is all that its row can say
+        place = first.index("name") + 1 if any(row.get("state") == "damaged" for row in rows) else len(first)
+        first.insert(place, "error")
+    facts = [key for key in facts if key not in first]
+    return [*first, *differing_settings(rows)[:MOST_SETTINGS], *facts]
 
 
 def differing_settings(rows: Sequence[Row]) -> list[str]:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import math
 import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from cortex.curves import CurveReader
 from cortex.lines import band, smoothed
 from ui.charts import Curve, Group, figure
 from ui.cursor import values_at
@@ -62,6 +65,17 @@ def test_a_smoothed_curve_is_computed_over_all_points_and_the_raw_one_stays_behi
     assert np.allclose(drawn.y, whole[np.asarray(drawn.x) - 1], rtol=1e-6)
     assert 0 < trace(chart, "r0-raw").opacity < 0.5
     assert np.isin(np.asarray(trace(chart, "r0-raw").y), one.columns.train["loss"].astype(np.float32)).all()
+
+
+def test_a_curve_that_has_grown_is_drawn_to_its_end(tmp_path: Path) -> None:
+    path, found = tmp_path / "metrics.jsonl", events(6)
+    path.write_text("".join(json.dumps(event) + "\n" for event in found[:4]))
+    reader = CurveReader(path)
+    before = Curve("r", "r", 0, reader.read()).points("train", "loss", "step")[0]
+    with open(path, "a") as file:
+        file.writelines(json.dumps(event) + "\n" for event in found[4:])
+    after = Curve("r", "r", 0, reader.read()).points("train", "loss", "step")[0]
+    assert (before.max(), after.max()) == (3, 6)
 
 
 def test_validation_is_never_smoothed() -> None:

@@ -113,6 +113,11 @@ def test_a_value_that_a_run_does_not_have_meets_neither_a_condition_nor_its_oppo
     assert found(text) == "alpha beta"
 
 
+def test_a_fault_is_found_in_what_a_run_failed_of_and_in_what_of_its_folder_cannot_be_read() -> None:
+    rows = [row("a", error="the loss is nan"), row("b", error=None, problem="labels.json is empty"), row("c")]
+    assert found("fault:nan", rows) == "a" and found("error:labels", rows) == "b" and found("not error:nan", rows) == "b"
+
+
 @pytest.mark.parametrize("value", [None, math.nan, math.inf])
 def test_a_loss_that_is_no_number_meets_no_condition(value: float | None) -> None:
     assert found("best_loss<9", [row("x", best_loss=value)]) == found("not best_loss<9", [row("x", best_loss=value)]) == ""

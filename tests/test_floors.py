@@ -100,7 +100,7 @@ ALONE = (
 SCREEN = {"streamlit", "streamlit_flow", "plotly"}
 NO_TORCH = (
     "cortex.params", "cortex.graph", "cortex.places", "cortex.units", "cortex.registry", "cortex.runs", "cortex.status",
-    "cortex.labels",
+    "cortex.labels", "cortex.index", "cortex.filters", "cortex.run_columns", "cortex.deleting",
 )  # fmt: skip
 
 FLOOR_OF = {module: floor for floor, modules in FLOORS.items() for module in modules}

@@ -56,6 +56,16 @@ def test_facts_that_are_alike_are_told_once_and_have_no_column() -> None:
     assert {"tokenizer", "note", "best_perplexity", "state"} <= set(shown) and "starred" not in shown
 
 
+def test_what_is_wrong_with_a_damaged_run_stands_beside_its_name() -> None:
+    failed, damaged = (
+        row("a", state="failed", error="nan"),
+        row("b", state="damaged", error="/runs/b: run.json", directory="/runs/b"),
+    )
+    assert shown_by_themselves([failed, row("c")]).index("error") > shown_by_themselves([failed, row("c")]).index("created")
+    shown = shown_by_themselves([damaged, row("c")])
+    assert shown[shown.index("name") + 1] == "error" and value(damaged, "error") == "run.json"
+
+
 def test_every_column_is_of_the_row_or_computed() -> None:
     assert [key for key in COLUMNS if key not in SUMMARY] == ["nodes"]
 

@@ -133,6 +133,19 @@ def test_ticked_runs_are_those_of_the_url_by_name_and_not_by_place(made: Made) -
     assert "1 ticked run is not among those shown" in said(test) and test.query_params["runs"] == runs[0].id
 
 
+def test_ticks_outlive_a_visit_to_another_page_which_takes_them_from_the_url(made: Made) -> None:
+    run = made("one", 3.0)
+    test = page(runs=run.id)
+    del test.query_params["runs"]
+    assert "**1 ticked**" in said(sound(test.run())) and test.query_params["runs"] == run.id
+
+
+def test_a_file_where_the_folder_of_runs_belongs_is_told(home: Places) -> None:
+    home.runs.parent.mkdir(parents=True, exist_ok=True)
+    home.runs.write_text("x")
+    assert "cannot be read: expected a folder" in said(page())
+
+
 def test_a_url_that_names_runs_which_are_gone_ticks_none(made: Made) -> None:
     made("one", 3.0)
     assert "None ticked" in said(page(runs="20200101-000000-gone,../../etc"))

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import MakeGraph, Start, made_lines
+from conftest import MakeGraph, MakeRun, Start, made_lines
 from tables import facts
 from waiting import wait_for
 
@@ -20,6 +20,7 @@ from cortex import sweep_driver
 from cortex.command import main
 from cortex.graph import Graph, to_json
 from cortex.places import Places
+from cortex.queue import take_slot
 from cortex.runs import Run, list_runs, process_started
 from cortex.status import Status
 from cortex.sweep import Sweep, SweepError, Trial, best_of, find_sweep, list_sweeps, stop_sweep, sweep_state, trials
@@ -338,6 +339,26 @@ def test_a_second_driver_is_refused_and_an_asked_one_starts_no_more(document: st
     assert Driver(sweep, home.store, hear=hear).run() == "stopped"
     assert [t.state for t in trials(sweep)] == ["finished", "waiting", "waiting", "waiting"]
     assert [event["event"] for event in heard] == ["trial", "over"] and Driver(sweep, home.store).run() == "finished"
+
+
+def test_a_driver_that_is_asked_to_stop_pauses_the_trials_that_wait_in_the_queue(
+    document: str, home: Places, make_run: MakeRun
+) -> None:
+    sweep, workers = _made(document, home), []
+
+    def begin(run: Run) -> None:
+        status = Status(run)
+        workers.append(threading.Thread(target=lambda: work(run, home.store, status, queued=True)))
+        workers[-1].start()
+        if len(workers) == 2:
+            sweep.request("stop")
+
+    with take_slot(make_run(), lambda word: None):  # another run trains meanwhile
+        assert Driver(sweep, home.store, begin=begin).run() == "stopped"
+    for worker in workers:
+        worker.join()
+    assert [t.state for t in trials(sweep)] == ["paused", "paused", "waiting", "waiting"]
+    assert Driver(sweep, home.store).run() == "finished"
 
 
 def test_a_sweep_that_is_stopped_before_its_driver_has_come_begins_nothing(document: str, home: Places) -> None:

@@ -76,12 +76,8 @@ def test_a_worker_that_ended_without_a_word_is_an_interruption(make_run: MakeRun
         "11:09:00 finished",
     )
     found = timeline(run)
-    assert [moment.what for moment in found if moment.what != "created"][:4] == [
-        "started",
-        "interrupted",
-        "resumed",
-        "finished",
-    ]
+    told_of = [moment.what for moment in found if moment.what != "created"]
+    assert told_of[:4] == ["started", "interrupted", "resumed", "finished"]
     assert at(next(moment for moment in found if moment.what == "interrupted")) == "2026-11-23 10:03:00"
     assert at(next(moment for moment in found if moment.what == "resumed")) == "2026-11-25 11:00:00"
 
@@ -109,13 +105,8 @@ def test_warnings_and_what_else_the_worker_says_are_told(make_run: MakeRun) -> N
 
 def test_a_traceback_is_one_failure_and_not_a_list_of_notes(make_run: MakeRun) -> None:
     run = make_run()
-    log(
-        run,
-        f"10:00:00 run {run.id}, process 1",
-        "10:00:01 Traceback (most recent call last):",
-        '  File "x"',
-        "10:00:01 failed: E",
-    )
+    begun = f"10:00:00 run {run.id}, process 1"
+    log(run, begun, "10:00:01 Traceback (most recent call last):", '  File "x"', "10:00:01 failed: E")
     assert [what for what in kinds(run) if what not in ("created", "interrupted")] == ["started", "failed"]
 
 

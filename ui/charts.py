@@ -33,6 +33,7 @@ from ui.theme import Theme
 __all__ = ["AXES", "METRICS", "MOST_POINTS", "PERPLEXITIES", "PER_TOKEN", "Curve", "Group", "figure", "frame_layout", "look_of"]
 
 _LONGEST_NAME = 34
+_REMEMBERED = 24  # lines of a run that need not be computed again when another run is toggled
 _LABELLED, _MARKED = 2, 16  # up to so many runs the best value is written, the best point ringed
 
 
@@ -88,11 +89,18 @@ class Curve:
         self, kind: str, metric: str, axis: str, smoothing: float = 0.0, *, log_x: bool = False, log_y: bool = False
     ) -> Points:
         """The same, without what a logarithmic axis has no place for, thinned so that extremes stay."""
+        memo, key = self.columns.memo, (kind, metric, axis, smoothing, log_x, log_y, self.flops)
+        known = memo.get(key)
+        if known is not None:
+            return known
         x, y = self.line(kind, metric, axis, smoothing)
         if log_x or log_y:
             there = ((x > 0) | (not log_x)) & ((y > 0) | (not log_y))
             x, y = x[there], y[there]
         kept = thinned(x, y, log_x=log_x)
+        if len(memo) >= _REMEMBERED:
+            memo.clear()
+        memo[key] = x[kept], y[kept]
         return x[kept], y[kept]
 
     def unit(self, name: str = "") -> str:
@@ -258,8 +266,8 @@ def _draw_group(drawing: _Drawing, group: Group) -> None:
     for kind, found in group.bands.items():
         bold = kind == "validation"
         x, low = places(found.x, drawing.axis), found.low
-        if drawing.log_y:  # an interval may reach below 0, where a logarithmic axis has no place
-            low = np.maximum(low, np.min(found.mean[found.mean > 0], initial=1.0) / 100)
+        if drawing.log_y:  # an interval may reach to 0 or below, and would press everything else together
+            low = np.maximum(low, np.min(found.mean[found.mean > 0], initial=np.inf) / 2)
         edge = dict(mode="lines", line=dict(width=0), hoverinfo="skip", showlegend=False, legendgroup=group.name)
         drawing.chart.add(x=x, y=thrifty(found.high), uid=uid_of(group.name, f"{kind}-high"), **edge)
         filled = dict(fill="tonexty", fillcolor=faint(colour, 0.28 if bold else 0.14))

@@ -189,7 +189,7 @@ def _said(axis: str, smoothing: float, curves: Sequence[charts.Curve], groups: M
         what = "from the lowest to the highest" if spread == "range" else "the 95 % interval of the mean (Student's t)"
         lines.append(
             f"Bands: mean of the runs where all have points, and {what}; where they have no part of the axis in common, "
-            "they are drawn one by one."
+            "they are drawn one by one. On a logarithmic axis a band is cut at half of its lowest mean."
         )
     if axis == "flops":
         unknown = [curve.name for curve in curves if curve.flops is None]

@@ -5,6 +5,7 @@ The parts are drawn in fragments that run again by themselves while runs go on, 
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -29,6 +30,7 @@ def show() -> None:
     page.begin("Runs")
     session.show_notice()
     session.keep_in_url()
+    runs_view.keep_ticks()
     st.session_state.pop(TICKED, None)
     asks = any(key in st.query_params for key in (runs_view.FILTER, runs_view.SORT, runs_view.BY, runs_view.SHOWN))
     rows = runs_view.all_rows(at_once=not asks)
@@ -63,6 +65,10 @@ def show() -> None:
 
 
 def _empty() -> None:
+    root = session.where().runs
+    if root.exists() and not (root.is_dir() and os.access(root, os.R_OK | os.X_OK)):
+        st.error(plain(f"{root} cannot be read: expected a folder that this program may look into."), icon=":material/error:")
+        return
     st.info("No run yet. Open a preset on the Build page and press Train; each run then has a row here.")
     if st.button("Go to Build", type="primary"):
         st.switch_page("pages/build.py")

@@ -145,10 +145,15 @@ def chosen_ids() -> list[str]:
     return [name for name in named.split(",") if name]
 
 
+def keep_ticks() -> None:
+    """Have the ticked runs both in the URL and in this session, so that neither a reload nor another page loses them."""
+    choose(chosen_ids())
+
+
 def choose(ids: Sequence[str]) -> None:
     """Tick these runs and no others."""
     st.session_state[_CHOSEN] = list(ids)
-    if ids:
+    if ids and st.query_params.get(RUNS) != ",".join(ids):
         st.query_params[RUNS] = ",".join(ids)
-    elif RUNS in st.query_params:
+    elif not ids and RUNS in st.query_params:
         del st.query_params[RUNS]

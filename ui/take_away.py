@@ -42,6 +42,9 @@ def take_away(rows: Sequence[Row]) -> None:
     numbers = reading.colours(session.where().runs)
     for row in rows:
         _files(row, numbers.get(row["run"], 0))
+    wanted = st.session_state.pop(session.OPEN, None)
+    if wanted:
+        st.switch_page("pages/run.py", query_params={"run": wanted})
 
 
 def selection(runs: Sequence[Run]) -> None:
@@ -182,8 +185,6 @@ def _files(row: Row, number: int) -> None:
     if row["state"] == "damaged" and row.get("error"):
         st.caption(plain(f"Damaged: {row['error']}"))
     run_files.downloads(run, "away", most=5)
-    if st.session_state.pop(session.OPEN, None) == run.id:
-        st.switch_page("pages/run.py", query_params={"run": run.id})
 
 
 def _open(run_id: str) -> None:

@@ -70,6 +70,15 @@ def test_a_report_is_made_on_the_page_and_opens_without_a_network(
     context.close()
 
 
+def test_a_run_is_opened_from_its_row_among_the_files(tab: Tab, runs: list[Run]) -> None:
+    tab.open(f"/runs?runs={','.join(run.id for run in runs)}&part=Take+away")
+    rows = tab.page.get_by_role("button", name="Open", exact=True)
+    expect(rows.last).to_be_visible(timeout=60_000)
+    rows.last.click()
+    expect(tab.page.get_by_role("heading", name=NAMES[1])).to_be_visible(timeout=60_000)
+    assert f"run={runs[1].id}" in tab.page.url
+
+
 def test_a_runs_page_is_found_by_its_address_and_shows_names_as_text(tab: Tab, runs: list[Run]) -> None:
     tab.open(f"/run?run={runs[1].id}&run.part=Graph")
     expect(tab.page.get_by_role("heading", name=NAMES[1])).to_be_visible(timeout=60_000)
