@@ -42,7 +42,8 @@ COLUMNS: dict[str, Column] = {
         "not be honest: words hidden by <unk>, as published or not, or tokens that do not say where a word ends.",
     ),
     "bits_per_byte": Column(
-        "bits per byte", "loss", "A dash where it would not be honest: words hidden by <unk>, as published or not, or text lost."
+        "bits per byte", "loss",
+        "A dash where it would not be honest: words hidden by <unk>, as published or not, or text lost.",
     ),
     "task": Column("task", help="What is learned: the next token of a text, labels, tags, pairs, hidden tokens."),
     "best_metric": Column("best metric", "share", "Of the main loss at the best validation: accuracy, or F1 over spans."),

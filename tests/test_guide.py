@@ -164,8 +164,8 @@ def test_a_gpt_is_built_by_pressing_the_buttons_of_the_page(home: Places) -> Non
         "the norm",
         "the head",
     )
-    for label in (f"Start {steps[0]}", *(f"Add {name}" for name in steps[1:]), "Add the loss"):
-        test = press(test, label)
+    for said in (f"Start {steps[0]}", *(f"Add {name}" for name in steps[1:]), "Add the loss"):
+        test = press(test, said)
     (name,) = documents.recent(home.documents)
     graph = documents.load(home.documents, name)
     assert plan(graph).issues == ()
