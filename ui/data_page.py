@@ -53,7 +53,8 @@ def _text(node: Node, where: Places) -> str | None:
         else:
             start.prepare_data(whole, where)
         return None
-    found, known = known_statistics(prepared), known_references(prepared.path)
+    found = known_statistics(prepared)
+    known = known_references(prepared.path) if prepared.task == "Text" else None
     sizes(prepared, found)
     for note in start_notes(
         {"cut_rows": cut_rows(prepared, source_of(node).seq_len), "unseen_labels": prepared.meta.get("unseen_labels")}

@@ -104,7 +104,9 @@ def _table(runs: list[Run], rows: list[dict[str, Any]]) -> list[Run]:
             ),
             "loss": number(format="%.3f", help="The lowest of all validations: nats per token, text or tag by the task."),
             "accuracy": number(format="percent", help="Share of the answers that are right, at the lowest loss."),
-            "F1": number(format="percent", help="Over spans where tags mark them, else the mean over classes (macro)."),
+            "F1": number(
+                format="percent", width=72, help="Over spans where tags mark them, else the mean over classes (macro)."
+            ),
             "at step": number(format="localized"),
             "bits per byte": number(
                 format="%.3f", help="A dash where it would not be honest: words hidden by <unk>, or text lost."

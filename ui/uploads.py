@@ -11,6 +11,7 @@ import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from cortex import units
+from cortex.data import EXAMPLES, placed
 from cortex.files import SUFFIXES, named
 from cortex.places import write_atomically
 from ui import session
@@ -111,7 +112,8 @@ def shown_name(path: str) -> str:
 
 def _size(path: str) -> str:
     try:
-        if not Path(path).resolve().is_relative_to(session.where().uploads.resolve()):
+        folders = (session.where().uploads, Path(placed(EXAMPLES)))
+        if not any(Path(path).resolve().is_relative_to(folder.resolve()) for folder in folders):
             return "not among the uploads"  # nothing is told of files that the app may not read
         return units.size(Path(path).stat().st_size)
     except (OSError, ValueError):
