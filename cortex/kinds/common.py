@@ -47,7 +47,9 @@ class Dropout(nn.Dropout):
         super().__init__(p)
 
     def forward(self, x: Tensor) -> Tensor:
-        if not self.training or self.p == 0 or not x.is_cpu or torch.compiler.is_compiling():
+        if not self.training or self.p == 0:
+            return x
+        if not x.is_cpu or torch.compiler.is_compiling():
             return super().forward(x)
         kept = round((1 - self.p) * 65_536)
         words = torch.empty((x.numel() + 3) // 4, dtype=torch.int64).random_(-(2**63), None)  # all 64 bits are random
