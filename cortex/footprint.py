@@ -7,6 +7,7 @@ that what autograd keeps for the way back is in it and what is thrown away is no
 from __future__ import annotations
 
 import functools
+import inspect
 import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from torch.utils._pytree import tree_iter
 
 from cortex.builder import Call, Model, Plan, train_config
 from cortex.config import TrainConfig
+from cortex.evaluate import evaluate
 from cortex.losses import most_rows
 from cortex.optimize import make_optimizer
 from cortex.params import complete
@@ -28,6 +30,8 @@ from cortex.registry import KINDS
 # Buffers of logits alive at once in the chunked loss: the logits and what becomes of them (torch.nn.functional).
 _CHUNK_BUFFERS = 2
 _FLOAT = 4
+# Tokens of a batch of evaluate().
+BATCH_TOKENS: int = inspect.signature(evaluate).parameters["batch_tokens"].default
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,7 @@ class Footprint:
         optimizer: what the optimizer keeps from step to step, a moving average of the weights included.
         gradients: one for each parameter, when the way back is done.
         activations: most that is alive beside weights and optimizer on the way forward.
+        evaluation: most that is alive beside weights, optimizer and gradients while a split is evaluated.
         nodes: of these, what each node leaves alive for the way back.
     """
 
@@ -46,6 +51,7 @@ class Footprint:
     optimizer: int
     gradients: int
     activations: int
+    evaluation: int
     nodes: Mapping[str, int]
 
 
@@ -92,8 +98,10 @@ def _known(key: _Key) -> Footprint:
         alive.peak = before = alive.now
         losses = model(batch)
         activations = alive.peak - before + _chunk(key.calls, model)
-        del losses
-    return Footprint(weights, optimizer, gradients, activations, nodes)
+        del losses, batch
+        kept = dict(nodes)
+        evaluation = _evaluation(model, key.calls, alive)
+    return Footprint(weights, optimizer, gradients, activations, evaluation, kept)
 
 
 class _Alive(TorchDispatchMode):
@@ -174,6 +182,16 @@ def _told_by_nodes(model: nn.Module, alive: _Alive) -> dict[str, int]:
     return nodes
 
 
+@torch.no_grad()
+def _evaluation(model: nn.Module, calls: tuple[Call, ...], alive: _Alive) -> int:
+    """Most that is alive while a batch of a validation is computed, which has a size of its own."""
+    model.eval()
+    alive.peak = before = alive.now
+    length = empty_batch(calls)["inputs"].size(1)
+    model(empty_batch(calls, max(1, BATCH_TOKENS // length)))
+    return alive.peak - before + _chunk(calls, model)
+
+
 def _compare_all(model: nn.Module, calls: tuple[Call, ...]) -> None:
     """Let a loss over hidden tokens compare all of them: how many there are hangs on the content."""
     for call in calls:
@@ -181,11 +199,11 @@ def _compare_all(model: nn.Module, calls: tuple[Call, ...]) -> None:
             getattr(model, call.node).target = "Input"
 
 
-def empty_batch(calls: tuple[Call, ...]) -> dict[str, Tensor]:
-    """A batch as the source of these calls gives it, full rows of token 0."""
+def empty_batch(calls: tuple[Call, ...], rows: int = 0) -> dict[str, Tensor]:
+    """A batch as the source of these calls gives it, full rows of token 0; as many as it says, or `rows`."""
     (source,) = [call for call in calls if KINDS[call.kind].role == "source"]
     values = complete(KINDS[source.kind].params, source.args)
-    rows, length = values["batch_size"], values["seq_len"]
+    rows, length = rows or values["batch_size"], values["seq_len"]
     task_of = KINDS[source.kind].task
     task = task_of(values) if task_of else "Text"
     tokens = torch.zeros(rows, length, dtype=torch.int64)  # (B, T)

@@ -26,7 +26,7 @@ SLACK = 1.3
 
 # A node is heavy with more than this share of the parameters, or of the memory of activations.
 _HEAVY = 0.25
-_TIGHT, _FULL = 0.7, 0.95
+_TIGHT, _NEARLY, _FULL = 0.7, 0.9, 0.95
 
 GREEN, AMBER, RED = "green", "amber", "red"
 
@@ -73,8 +73,10 @@ class Forecast:
     @property
     def peak(self) -> int:
         """The most memory that a worker will hold at once."""
-        step = SLACK * max(self.footprint.activations, self.footprint.gradients)
-        return round(RUNTIME + self.footprint.weights + self.footprint.optimizer + step)
+        parts = self.footprint
+        return round(
+            RUNTIME + parts.weights + parts.optimizer + SLACK * max(parts.activations, parts.gradients + parts.evaluation)
+        )
 
     @property
     def disk(self) -> int:
@@ -160,11 +162,12 @@ def verdict(found: Forecast, has: Room, planned: Plan) -> Verdict:
 def _shrink(found: Forecast, free: int, planned: Plan) -> list[str]:
     """What would bring the peak below the mark, the mildest first."""
     config, source = train_config(planned.graph), source_of(source_node(planned.graph))
-    fixed = RUNTIME + found.footprint.weights + found.footprint.optimizer
-    left = _TIGHT * free - fixed
-    per_row = SLACK * found.footprint.activations / source.batch_size
-    ways = []
-    if left > SLACK * found.footprint.gradients and per_row:
+    parts, ways = found.footprint, []
+    fixed = RUNTIME + parts.weights + parts.optimizer
+    least = SLACK * (parts.gradients + parts.evaluation)  # which no smaller batch makes less
+    left = next((room for mark in (_TIGHT, _NEARLY) if (room := mark * free - fixed) > least), 0.0)
+    per_row = SLACK * parts.activations / source.batch_size
+    if left and per_row:
         rows = int(left / per_row)
         if 1 <= rows < source.batch_size:
             times = math.ceil(source.batch_size * config.accumulate / rows)
@@ -191,7 +194,7 @@ def describe_forecast(found: Forecast | None, has: Room | None = None, planned: 
         "flops_per_token": found.flops,
         "memory": {
             "peak": found.peak, "weights": bytes_.weights, "gradients": bytes_.gradients, "optimizer": bytes_.optimizer,
-            "activations": bytes_.activations, "runtime": RUNTIME,
+            "activations": bytes_.activations, "evaluation": bytes_.evaluation, "runtime": RUNTIME,
         },
         "disk": found.disk,
         "length": dict(vars(found.length)) if found.length else None,

@@ -107,7 +107,8 @@ def _parts(text: str) -> list[Part]:
         elif block.startswith("#") or _BUTTON.search(block):
             raise GuideError(f"cannot be read: {block[:60]}")
         else:
-            parts.append(Part(_filled(block)))
+            # Chinese has no space where a line ends.
+            parts.append(Part(_filled(re.sub(r"(?<=[^\x00-\x7f])\n(?=[^\x00-\x7f])", "", block))))
     return parts
 
 

@@ -17,6 +17,7 @@ import torch
 
 from cortex.checkpoints import save_weights
 from cortex.data import Prepared
+from cortex.footprint import BATCH_TOKENS
 from cortex.forecast import Forecast, forecast, minutes
 from cortex.graph import Graph, to_document
 from cortex.machine import keep_pages
@@ -26,7 +27,6 @@ from cortex.train import Trainer
 # The first steps allocate and warm up; of the others at least so many are measured, for about so long.
 WARM_UP, LEAST, MOST, SECONDS = 2, 3, 200, 6.0
 _VALIDATION_SECONDS = 3.0
-_EVALUATED = 8192  # tokens between two looks of evaluate() at whether to stop
 
 Tell = Callable[[dict[str, Any]], None]
 
@@ -104,7 +104,7 @@ class _Probe(Follower):
         with contextlib.suppress(InterruptedError):
             self._validate()
         spent, count = time.perf_counter() - self._began, self.prepared.count("validation")
-        return spent * max(1.0, count / max(1, self._looks * _EVALUATED))
+        return spent * max(1.0, count / max(1, self._looks * BATCH_TOKENS))
 
     def _leaves_validation(self) -> bool:
         self._looks += 1

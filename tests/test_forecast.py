@@ -206,7 +206,7 @@ def test_check_has_the_forecast(
     assert main(["check", str(document), "--json"]) == 0
     row = json.loads(capsys.readouterr().out)["forecast"]
     assert row["parameters"]["total"] == sum(node["parameters"] for node in row["nodes"])
-    assert set(row["memory"]) == {"peak", "weights", "gradients", "optimizer", "activations", "runtime"}
+    assert set(row["memory"]) == {"peak", "weights", "gradients", "optimizer", "activations", "evaluation", "runtime"}
     assert row["verdict"]["level"] in (GREEN, AMBER, RED)
     assert row["flops_per_token"] > 0
     assert main(["check", str(document)]) == 0

@@ -27,6 +27,7 @@ def _text(language: str) -> Guide:
 def show() -> None:
     """Draw the page."""
     page.begin()
+    st.html("<style>h2 {font-size: 1.35rem !important;} h3 {font-size: 1.1rem !important;}</style>")
     language = _chosen()
     text = _text(language)
     session.show_notice()
