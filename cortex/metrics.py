@@ -29,6 +29,7 @@ _TEXTS = frozenset(
         "state", "why", "parent",
     )
 )  # fmt: skip
+_DECODE = json.JSONDecoder(parse_constant=lambda name: None).decode  # NaN and infinity are not known
 _LARGEST = 2.0**63  # of a number that a chart or a table can hold
 
 # A run of many points is mostly train events, and of them the table needs only the last: the others are not even looked at,
@@ -249,7 +250,7 @@ def event_of(line: bytes) -> Event | None:
     is no event.
     """
     try:
-        event = json.loads(line, parse_constant=_no_number)
+        event = _DECODE(line.decode())
     except (ValueError, RecursionError):
         return None
     if not isinstance(event, dict) or not isinstance(event.get("event"), str):
@@ -266,7 +267,3 @@ def event_of(line: bytes) -> Event | None:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and -_LARGEST < value < _LARGEST
-
-
-def _no_number(name: str) -> None:
-    return None

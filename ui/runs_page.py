@@ -141,8 +141,9 @@ def _part(part: str) -> None:
         return
     if not ticked:
         st.caption("Tick runs at the left of the table to lay them over each other.")
-        return
-    _drawn(part)(ticked)
+    draw = _drawn(part)  # loaded already now, so that the first tick need not wait for it
+    if ticked:
+        draw(ticked)
 
 
 def _drawn(part: str) -> Callable[[list[Row]], None]:
