@@ -59,9 +59,8 @@ def grouping(graph: Graph) -> None:
     roles = {node.id: KINDS[node.kind].role for node in graph.nodes if node.kind in KINDS}
     names = [name for name, role in roles.items() if role not in ("source", "loss")]
     chosen = st.multiselect("Nodes", names, key="group.nodes", placeholder="Choose nodes")
-    free = next(
-        name for name in ("block", *(f"block {number}" for number in itertools.count(2))) if name not in graph.templates
-    )
+    names = itertools.chain(["block"], (f"block {number}" for number in itertools.count(2)))
+    free = next(name for name in names if name not in graph.templates)
     name = st.text_input("Name of the template", value=free, max_chars=64, key=f"group.name.{free}")
     problem = None
     if chosen:
