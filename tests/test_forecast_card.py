@@ -1,0 +1,108 @@
+"""The card under the canvas: what training will take, whether it fits, and what a probe of this machine has told."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import MakeGraph
+from streamlit.testing.v1 import AppTest
+from test_pages import label, page, sound, words
+
+from cortex import documents
+from cortex.data import prepare
+from cortex.graph import Graph
+from cortex.places import Places, json_line
+from cortex.room import Room
+from ui import forecast_card
+
+PROBE = {
+    "event": "probe", "tokens_per_second": 1234.0, "steps": 5, "seconds_per_step": 0.5, "peak_memory": 400 * 2**20,
+    "minutes_per_run": 2.0, "minutes_per_epoch": 0.5,
+}  # fmt: skip
+
+
+@pytest.fixture
+def graph(home: Places, make_graph: MakeGraph) -> Graph:
+    """A tiny graph whose text lies among the uploads and is prepared."""
+    graph = make_graph()
+    home.uploads.mkdir(parents=True)
+    upload = home.uploads / "cats.txt"
+    upload.write_bytes(Path(graph.node("data").params["path"]).read_bytes())
+    graph = graph.with_param("data", "path", str(upload))
+    prepare(graph.node("data"), home.store)
+    return graph
+
+
+def card(home: Places, graph: Graph) -> AppTest:
+    """The Build page once what is counted beside it is there."""
+    test = page("build", doc=documents.create(home.documents, graph))
+    forecast_card._counter().submit(lambda: None).result(60)  # one after the other: what was asked before is done
+    return sound(test.run())
+
+
+def press(test: AppTest, name: str) -> AppTest:
+    next(button for button in test.button if label(button) == name).click()
+    return sound(test.run())
+
+
+def metrics(test: AppTest) -> dict[str, str]:
+    return {metric.label: metric.value for metric in test.metric}
+
+
+def test_the_card_tells_what_training_takes_and_that_it_fits(home: Places, graph: Graph) -> None:
+    test = card(home, graph)
+    assert {"FLOPs a token", "Memory at its peak", "Tokens a parameter", "Checkpoints"} <= metrics(test).keys()
+    assert "It fits" in "\n".join(part.value for part in test.success)
+    assert "Heavy: " in words(test)
+
+
+def test_what_does_not_fit_is_red_with_what_to_shrink(home: Places, graph: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forecast_card, "room", lambda folder: Room(300 * 2**20, None))
+    test = card(home, graph)
+    assert "It does not fit" in words(test)
+    assert "Try " in words(test)
+
+
+def test_a_graph_with_a_fault_has_no_card(home: Places, graph: Graph) -> None:
+    test = sound(page("build", doc=documents.create(home.documents, graph.remove("head"))))
+    assert "FLOPs a token" not in metrics(test)
+
+
+def test_the_probe_is_the_command_line_and_what_it_told_stays(
+    home: Places, graph: Graph, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[list[str]] = []
+
+    class Ended:
+        pid = 2**22 + 1
+
+    def spawn(arguments: list[str], log: Path, output: Path) -> Any:
+        asked.append(arguments)
+        output.write_text(json_line(PROBE) + "\n")
+        return Ended()
+
+    monkeypatch.setattr(forecast_card.start, "spawn_cortex", spawn)
+    test = press(card(home, graph), "Measure on this machine")
+    assert [arguments[0] for arguments in asked] == ["probe"]
+    assert "1,234 tokens/s" in words(test)
+    assert "2 min 0 s" in words(test)
+    assert "1,234 tokens/s" in words(card(home, graph.rename("renamed")))
+    assert "1,234 tokens/s" not in words(card(home, graph.with_param("data", "seq_len", 4)))
+
+
+def test_a_probe_can_be_cancelled(home: Places, graph: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
+    ended: list[tuple[int, int]] = []
+    monkeypatch.setattr(forecast_card.os, "kill", lambda pid, number: ended.append((pid, number)))
+
+    class Going:
+        pid = os.getpid()
+
+    monkeypatch.setattr(forecast_card.start, "spawn_cortex", lambda *_, **__: Going())
+    test = press(card(home, graph), "Measure on this machine")
+    test = press(test, "Cancel")
+    assert ended == [(os.getpid(), signal.SIGTERM)]
+    assert any(label(button) == "Measure on this machine" for button in test.button)
