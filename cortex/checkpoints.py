@@ -186,11 +186,11 @@ def load_trained(run: Run, checkpoint: str = "best", device: str = "cpu") -> Tra
 def _labels(run: Run) -> tuple[str, ...]:
     """The names of a run's classes or tags; none where its data has none."""
     try:
-        found = json.loads((run.path / "labels.json").read_text(encoding="utf-8"))
+        found = json.loads((run.path / "classes.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
         return ()
     except (OSError, ValueError) as error:
-        raise RunError(f"run {run.id}: labels.json cannot be read: {error}") from None
+        raise RunError(f"run {run.id}: classes.json cannot be read: {error}") from None
     if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
-        raise RunError(f"run {run.id}: labels.json is not a list of names")
+        raise RunError(f"run {run.id}: classes.json is not a list of names")
     return tuple(found)

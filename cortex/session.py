@@ -174,7 +174,7 @@ class Session(Follower):
         self._measured(prepared)
         write_atomically(self.run.path / "tokenizer.json", (prepared.path / "tokenizer.json").read_bytes())
         if prepared.labels:
-            write_atomically(self.run.path / "labels.json", to_json(list(prepared.labels)))
+            write_atomically(self.run.path / "classes.json", to_json(list(prepared.labels)))
         self._tokenizer = Tokenizer.load(self.run.path / "tokenizer.json")
         self._checkpoint = checkpoint = load_state(self.run.path / "checkpoints")
         self._make(prepared)
