@@ -54,7 +54,7 @@ def _editor(graph: Graph) -> None:
 
 
 def _bar(planned: Plan, prepared: Prepared | None) -> None:
-    name, back, add, tools, train = st.columns([1.6, 2.0, 2.9, 2.6, 2.1], vertical_alignment="bottom")
+    name, back, add, tools, train = st.columns([1.5, 1.9, 2.6, 3.2, 2.0], vertical_alignment="bottom")
     graph = planned.graph
     with name:
         key = forms.synced_key("build.name", graph.name)
@@ -68,7 +68,7 @@ def _bar(planned: Plan, prepared: Prepared | None) -> None:
         with several.popover("Group", width="stretch", help="Make one card of several nodes."):
             grouping(graph)
     with tools:
-        one, two, three = st.columns(3)
+        one, two, three = st.columns([1, 1.25, 1])
         one.button("Tidy", on_click=lambda: session.edit(tidy), width="stretch", help="Lay the nodes out in reading order.")
         with two.popover("Save", width="stretch"):
             saving(graph, planned.vocabulary)
@@ -105,12 +105,11 @@ def _canvas(graph: Graph) -> None:
 
 def _sizes(planned: Plan, prepared: Prepared | None) -> None:
     graph = planned.graph
-    columns = st.columns(4)
-    columns[0].metric("Parameters", units.count(planned.total), help=f"{planned.total:,}" if planned.total else None)
-    columns[1].metric("Vocabulary", f"{prepared.vocab_size:,}")
-    columns[2].metric("Training tokens", units.count(prepared.count("train")))
-    columns[3].metric("Validation tokens", units.count(prepared.count("validation")))
-    st.caption(f"Training takes {start.cost(graph, prepared, planned.total, session.where())}.")
+    st.caption(
+        f"Vocabulary {prepared.vocab_size:,}, {units.count(prepared.count('train'))} training tokens, "
+        f"{units.count(prepared.count('validation'))} to validate. "
+        f"Training takes {start.cost(graph, prepared, planned.total, session.where())}."
+    )
 
 
 def _sidebar(planned: Plan) -> None:

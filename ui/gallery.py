@@ -11,10 +11,11 @@ from cortex import documents, saves, units
 from cortex.builder import Plan
 from cortex.data import Prepared, source_node
 from cortex.gallery import EXAMPLES, example
-from cortex.graph import Graph, GraphError, from_json
+from cortex.graph import Graph, GraphError
 from cortex.presets import PRESETS, preset
 from cortex.registry import KINDS
 from ui import page, session, start, uploads
+from ui.opening import opening
 from ui.plain import plain
 
 _TEXT = "build.text"
@@ -104,7 +105,7 @@ def _others() -> None:
     with kept:
         _kept()
     with file:
-        _open_file()
+        opening()
 
 
 def _examples() -> None:
@@ -170,18 +171,3 @@ def _label(name: str) -> str:
         return f"{documents.load(session.where().documents, name).name} ({name[:4]})"
     except (GraphError, documents.DocumentError):
         return f"damaged ({name[:4]})"
-
-
-def _open_file() -> None:
-    uploaded = st.file_uploader("Open a graph document (.json)", type=["json"], key="build.document")
-    if uploaded is None:
-        return
-    try:
-        graph = from_json(uploaded.getvalue().decode("utf-8"), uploaded.name)
-    except UnicodeDecodeError:
-        st.error(plain(f"{uploaded.name}: not UTF-8, expected a graph document as JSON"))
-    except GraphError as error:
-        st.error("  \n".join(map(plain, error.problems[:20])))
-    else:
-        session.open_graph(graph)
-        st.rerun()

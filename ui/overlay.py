@@ -83,7 +83,12 @@ def overlay(rows: list[dict[str, Any]]) -> None:
 
 def _metrics(logged: Sequence[str], measures: Sequence[str]) -> list[str]:
     """What is drawn: the loss and the measure that suits these runs best, until the reader chooses."""
-    known = [name for name in charts.METRICS if name in logged or (name in DERIVED and "loss" in logged)]
+    rates = {name.rpartition(".")[2] for name in logged if name.startswith("metrics.")}
+    known = [name for name in charts.METRICS if name in logged or name in rates or (name in DERIVED and "loss" in logged)]
+    if sum(name.startswith("losses.") for name in logged) < 2:  # else each loss and metric is told apart by its name
+        logged = [
+            name for name in logged if not name.startswith(("losses.", "metrics.")) or name.rpartition(".")[2] not in known
+        ]
     options = [*known, *(name for name in logged if name not in known)]
     if len(options) > _MOST_METRICS:
         st.caption(f"These runs log {len(options):,} different numbers; the first {_MOST_METRICS} are offered.")
