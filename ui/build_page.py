@@ -54,7 +54,7 @@ def _editor(graph: Graph) -> None:
 
 
 def _bar(planned: Plan, prepared: Prepared | None) -> None:
-    name, back, add, tools, train = st.columns([1.5, 1.9, 2.6, 3.2, 2.0], vertical_alignment="bottom")
+    name, back, add, tools, train = st.columns([1.3, 1.7, 3.0, 3.2, 2.0], vertical_alignment="bottom")
     graph = planned.graph
     with name:
         key = forms.synced_key("build.name", graph.name)
@@ -62,7 +62,7 @@ def _bar(planned: Plan, prepared: Prepared | None) -> None:
     with back:
         history_bar(*st.columns(2))
     with add:
-        one, several = st.columns([1.1, 1])
+        one, several = st.columns([1.25, 1])
         with one.popover("Add a node", width="stretch"):
             palette(graph)
         with several.popover("Group", width="stretch", help="Make one card of several nodes."):
