@@ -292,6 +292,119 @@ def _moment(text: Any) -> float | None:
 def _known(found: Any) -> bool:
     return found is not None and found != "" and found != [] and not (isinstance(found, float) and math.isnan(found))
 
+<<<<<<< ours
+=======
+def open_text(path: str | Path, where: str = "path") -> Any:
+    """The file opened for reading bytes; CorpusError says why it cannot be."""
+    try:
+        return open(path, "rb")
+    except OSError as error:
+        raise CorpusError(f"{where}: {path} cannot be read: {error.strerror}") from None
+
+
+def line_start(file: Any, at: int) -> int:
+    """The first byte from `at` on at which a line starts, or the end of the file."""
+    if at <= 0:
+        return 0
+    file.seek(at - 1)
+    while raw := file.read(2**16):
+        found = raw.find(b"\n")
+        if found >= 0:
+            return file.tell() - len(raw) + found + 1
+    return file.tell()
+
+
+def line_number(path: str, at: int) -> int:
+    """The line, from 1, in which a byte of a file stands."""
+    count = 1
+    with open(path, "rb") as file:
+        while at > 0 and (raw := file.read(min(BLOCK, at))):
+            count += raw.count(b"\n")
+            at -= len(raw)
+    return count
+
+
+def text_lines(path: str) -> Iterator[str]:
+    """The lines of a UTF-8 text with their line feeds, which alone end them; CorpusError names the first line that is not."""
+    with open_text(path) as binary:
+        try:
+            yield from _lines_of(codecs.getreader("utf-8-sig")(binary))
+        except UnicodeDecodeError:
+            raise CorpusError(not_utf8(path)) from None
+
+
+def not_utf8(path: str) -> str:
+    """The fault of a file that is not UTF-8, with the first line that is not."""
+    place, found = "", ""
+    with open(path, "rb") as file:
+        for number, line in enumerate(file, 1):
+            try:
+                line.decode()
+            except UnicodeDecodeError as error:
+                place, found = f" in line {number:,}", f": 0x{error.object[error.start]:02x}"
+                break
+    return f"path: {path} is not UTF-8{place}{found}; convert it, for Latin-1 text: iconv -f ISO-8859-1 -t UTF-8"
+
+
+# The three kinds of table
+
+
+def _json_rows(path: str, columns: Mapping[str, str], start: int, stop: int | None) -> Iterator[TableRow]:
+    with open_text(path) as file:
+        file.seek(line_start(file, start))
+        while (stop is None or file.tell() < stop) and (line := file.readline()):
+            if not line.strip():
+                continue
+            where = file.tell() - len(line)
+            try:
+                row = json.loads(line.decode("utf-8-sig" if not where else "utf-8"))
+            except (ValueError, RecursionError):
+                row = None
+            if not isinstance(row, dict):
+                raise CorpusError(f"path: {path} has no JSON object in line {line_number(path, where):,}")
+            for setting, column in columns.items():
+                if column not in row:
+                    place = f" in line {line_number(path, where):,}"
+                    raise CorpusError(_no_column(path, setting, column, list(row), place))
+            yield where, tuple(row[column] for column in columns.values())
+
+
+def _csv_rows(path: str, columns: Mapping[str, str]) -> Iterator[TableRow]:
+    csv.field_size_limit(sys.maxsize)
+    with open_text(path) as binary:
+        lines = codecs.getreader("utf-8-sig")(binary)
+        reader = csv.reader((line for line in _lines_of(lines)), strict=True)
+        try:
+            header = next(reader, [])
+            for setting, column in columns.items():
+                if column not in header:
+                    raise CorpusError(_no_column(path, setting, column, header))
+            places = [header.index(column) for column in columns.values()]
+            for row in reader:
+                if row and max(places) >= len(row):
+                    raise CorpusError(f"path: {path} line {reader.line_num:,} has {len(row)} columns, expected {len(header)}")
+                if row:
+                    yield reader.line_num, tuple(row[place] for place in places)
+        except csv.Error as error:
+            raise CorpusError(f"path: {path} line {reader.line_num:,} is not CSV: {error}") from None
+        except UnicodeDecodeError:
+            raise CorpusError(not_utf8(path)) from None
+
+
+def _lines_of(reader: Any) -> Iterator[str]:
+    """Lines that end at line feeds alone, as the csv module needs them to see line ends within quotes."""
+    held = ""
+    while text := reader.read(2**16):
+        *lines, held = (held + text).split("\n")
+        yield from (line + "\n" for line in lines)
+    if held:
+        yield held
+
+
+def _parquet_rows(path: str, columns: Mapping[str, str]) -> Iterator[TableRow]:
+    import pyarrow
+    import pyarrow.parquet
+>>>>>>> theirs
 
 def _rank(found: Any) -> tuple[int, Any]:
     """Numbers before texts, so that a column of both can be sorted."""
