@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from browser.conftest import Tab
-from playwright.sync_api import expect
+from playwright.sync_api import Locator, expect
 
 from cortex.graph import Edge
 
@@ -23,8 +25,12 @@ def add(tab: Tab, kind: str) -> None:
     tab.settle(0.5)
 
 
+def port(tab: Tab, label: str) -> Locator:
+    return tab.page.get_by_role("combobox", name=re.compile(label.replace("_", r"\\?_")))  # its underscores are escaped
+
+
 def choose(tab: Tab, label: str, option: str) -> None:
-    tab.page.get_by_role("combobox", name=label).click()
+    port(tab, label).click()
     tab.page.get_by_role("option", name=option, exact=True).click()
     tab.settle(1)
 
@@ -44,7 +50,7 @@ def test_a_residual_connection_is_drawn_by_hand_and_its_ports_are_chosen(tab: Ta
     tab.settle(1)
     choose(tab, "in_3 from", "block_1")
     assert Edge("block_1", "multiply", "in_3") in tab.graph().edges
-    expect(tab.page.get_by_role("combobox", name="in_4 from")).to_be_visible()
+    expect(port(tab, "in_4 from")).to_be_visible()
 
 
 def test_blocks_become_one_card_that_is_repeated_and_put_back(tab: Tab) -> None:
