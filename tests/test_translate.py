@@ -408,7 +408,7 @@ def test_a_damaged_document_never_crashes_and_what_is_made_of_it_can_be_opened()
     inner = node(4, "graph/subgraph", "Blocks", subgraph=group())
     whole = text(chain(node(3, "PositionalEncoding", max_len=512), inner, block(5), node(6, "LayerNorm")))
     draw = random.Random(7)
-    for _ in range(600):
+    for _ in range(300):
         source = damaged(whole, draw)
         found = translate(source, name="a.json", beside={"b.json": whole})
         assert bool(found.report.refused) == (found.graph is None)
