@@ -83,25 +83,28 @@ def line_number(path: str, at: int) -> int:
 def text_lines(path: str) -> Iterator[str]:
     """The lines of a UTF-8 text with their line feeds, which alone end them; CorpusError names the first line that is not."""
     with open_text(path) as binary:
-        number = 0
         try:
-            for line in _lines_of(codecs.getreader("utf-8-sig")(binary)):
-                number += 1
-                yield line
-        except UnicodeDecodeError as error:
-            raise CorpusError(not_utf8(path, f"after line {number:,}", error)) from None
+            yield from _lines_of(codecs.getreader("utf-8-sig")(binary))
+        except UnicodeDecodeError:
+            raise CorpusError(not_utf8(path)) from None
 
 
-def not_utf8(path: str, place: str, error: UnicodeDecodeError) -> str:
-    """The fault of a file that is not UTF-8."""
+def not_utf8(path: str) -> str:
+    """The fault of a file that is not UTF-8, with the first byte that is not."""
     with open_text(path) as file:
         code = wide_code(file.read(4))
-    if code:
-        return f"path: {path} is {code}, expected UTF-8; convert it: iconv -f {code} -t UTF-8"
-    return (
-        f"path: {path} is not UTF-8 {place}: 0x{error.object[error.start]:02x}; "
-        "convert it, for Latin-1 text: iconv -f ISO-8859-1 -t UTF-8"
-    )
+        if code:
+            return f"path: {path} is {code}, expected UTF-8; convert it: iconv -f {code} -t UTF-8"
+        file.seek(0)
+        place, offset = "", 0
+        for number, line in enumerate(file, 1):
+            try:
+                line.decode()
+            except UnicodeDecodeError as error:
+                place = f" at byte {offset + error.start:,} (line {number:,}): 0x{line[error.start]:02x}"
+                break
+            offset += len(line)
+    return f"path: {path} is not UTF-8{place}; convert it, for Latin-1 text: iconv -f ISO-8859-1 -t UTF-8"
 
 
 def wide_code(raw: bytes) -> str:
@@ -123,8 +126,8 @@ def _json_rows(path: str, columns: Mapping[str, str], start: int, stop: int | No
             where = file.tell() - len(line)
             try:
                 row = json.loads(line.decode("utf-8-sig" if not where else "utf-8"))
-            except UnicodeDecodeError as error:
-                raise CorpusError(not_utf8(path, f"in line {line_number(path, where):,}", error)) from None
+            except UnicodeDecodeError:
+                raise CorpusError(not_utf8(path)) from None
             except (ValueError, RecursionError):
                 row = None
             if not isinstance(row, dict):
@@ -154,8 +157,8 @@ def _csv_rows(path: str, columns: Mapping[str, str]) -> Iterator[TableRow]:
                     yield reader.line_num, tuple(row[place] for place in places)
         except csv.Error as error:
             raise CorpusError(f"path: {path} line {reader.line_num:,} is not CSV: {error}") from None
-        except UnicodeDecodeError as error:
-            raise CorpusError(not_utf8(path, f"after line {reader.line_num:,}", error)) from None
+        except UnicodeDecodeError:
+            raise CorpusError(not_utf8(path)) from None
 
 
 def _lines_of(reader: Any) -> Iterator[str]:

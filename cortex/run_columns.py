@@ -13,6 +13,7 @@ from typing import Any
 
 from cortex import units
 from cortex.filters import full_name
+from cortex.measured import RATES
 
 Row = Mapping[str, Any]
 
@@ -46,8 +47,9 @@ COLUMNS: dict[str, Column] = {
         "A dash where it would not be honest: words hidden by <unk>, as published or not, or text lost.",
     ),
     "task": Column("task", help="What is learned: the next token of a text, labels, tags, pairs, hidden tokens."),
-    "best_metric": Column("best metric", "share", "Of the main loss at the best validation: accuracy, or F1 over spans."),
-    "metric": Column("metric", help="What best metric is."),
+    "accuracy": Column("accuracy", "share", "Share of the answers that are right, at the lowest validation loss."),
+    "f1": Column("F1", "share", "Over spans where tags mark them, else the mean over classes (macro), at the lowest loss."),
+    "exact": Column("exact", "share", "Share of rows whose every token is right, at the lowest loss."),
     "source": Column("data"),
     "tokenizer": Column("tokenizer"),
     "vocabulary": Column("vocabulary", "count"),
@@ -77,7 +79,7 @@ COLUMNS: dict[str, Column] = {
 # Shown whatever is in them; then those that differ; the others when somebody asks for them.
 ALWAYS = ("state", "name", "best_perplexity", "best_loss", "best_step", "created")
 WHERE_THEY_DIFFER = (
-    "starred", "progress", "task", "best_metric", "bits_per_byte", "source", "tokenizer", "parameters", "tokens",
+    "starred", "progress", "task", "bits_per_byte", "source", "tokenizer", "parameters", "tokens",
     "mean_tokens_per_second", "elapsed", "device", "sweep", "note", "tags", "error",
 )  # fmt: skip
 _FIRST = ("starred", "state", "name", "progress", "best_perplexity", "best_loss", "best_step", "bits_per_byte", "source",
@@ -99,6 +101,8 @@ def value(row: Row, key: str) -> Any:
         return " ".join(filter(None, (_without_folder(row), row.get("problem")))) or None
     if key == "nodes":
         return sum("." not in name for name in row.get("settings") or ()) or None
+    if key in RATES:
+        return (row.get("best_metrics") or {}).get(key)
     if key in COLUMNS:
         return row.get(key)
     settings = row.get("settings") or {}
@@ -112,7 +116,11 @@ def value(row: Row, key: str) -> Any:
 def shown_by_themselves(rows: Sequence[Row]) -> list[str]:
     """The columns of a table that nobody has chosen columns for: results and facts, and the settings that differ."""
     facts = [
-        key for key in COLUMNS if key in ALWAYS or (key in WHERE_THEY_DIFFER and _differs(value(row, key) for row in rows))
+        key
+        for key in COLUMNS
+        if key in ALWAYS
+        or (key in WHERE_THEY_DIFFER and _differs(value(row, key) for row in rows))
+        or (key in RATES and any(value(row, key) is not None for row in rows))
     ]
     first = [key for key in facts if key in _FIRST]
     if "error" in facts:  # what is wrong with a damaged run is all that its row can say
@@ -292,119 +300,6 @@ def _moment(text: Any) -> float | None:
 def _known(found: Any) -> bool:
     return found is not None and found != "" and found != [] and not (isinstance(found, float) and math.isnan(found))
 
-<<<<<<< ours
-=======
-def open_text(path: str | Path, where: str = "path") -> Any:
-    """The file opened for reading bytes; CorpusError says why it cannot be."""
-    try:
-        return open(path, "rb")
-    except OSError as error:
-        raise CorpusError(f"{where}: {path} cannot be read: {error.strerror}") from None
-
-
-def line_start(file: Any, at: int) -> int:
-    """The first byte from `at` on at which a line starts, or the end of the file."""
-    if at <= 0:
-        return 0
-    file.seek(at - 1)
-    while raw := file.read(2**16):
-        found = raw.find(b"\n")
-        if found >= 0:
-            return file.tell() - len(raw) + found + 1
-    return file.tell()
-
-
-def line_number(path: str, at: int) -> int:
-    """The line, from 1, in which a byte of a file stands."""
-    count = 1
-    with open(path, "rb") as file:
-        while at > 0 and (raw := file.read(min(BLOCK, at))):
-            count += raw.count(b"\n")
-            at -= len(raw)
-    return count
-
-
-def text_lines(path: str) -> Iterator[str]:
-    """The lines of a UTF-8 text with their line feeds, which alone end them; CorpusError names the first line that is not."""
-    with open_text(path) as binary:
-        try:
-            yield from _lines_of(codecs.getreader("utf-8-sig")(binary))
-        except UnicodeDecodeError:
-            raise CorpusError(not_utf8(path)) from None
-
-
-def not_utf8(path: str) -> str:
-    """The fault of a file that is not UTF-8, with the first line that is not."""
-    place, found = "", ""
-    with open(path, "rb") as file:
-        for number, line in enumerate(file, 1):
-            try:
-                line.decode()
-            except UnicodeDecodeError as error:
-                place, found = f" in line {number:,}", f": 0x{error.object[error.start]:02x}"
-                break
-    return f"path: {path} is not UTF-8{place}{found}; convert it, for Latin-1 text: iconv -f ISO-8859-1 -t UTF-8"
-
-
-# The three kinds of table
-
-
-def _json_rows(path: str, columns: Mapping[str, str], start: int, stop: int | None) -> Iterator[TableRow]:
-    with open_text(path) as file:
-        file.seek(line_start(file, start))
-        while (stop is None or file.tell() < stop) and (line := file.readline()):
-            if not line.strip():
-                continue
-            where = file.tell() - len(line)
-            try:
-                row = json.loads(line.decode("utf-8-sig" if not where else "utf-8"))
-            except (ValueError, RecursionError):
-                row = None
-            if not isinstance(row, dict):
-                raise CorpusError(f"path: {path} has no JSON object in line {line_number(path, where):,}")
-            for setting, column in columns.items():
-                if column not in row:
-                    place = f" in line {line_number(path, where):,}"
-                    raise CorpusError(_no_column(path, setting, column, list(row), place))
-            yield where, tuple(row[column] for column in columns.values())
-
-
-def _csv_rows(path: str, columns: Mapping[str, str]) -> Iterator[TableRow]:
-    csv.field_size_limit(sys.maxsize)
-    with open_text(path) as binary:
-        lines = codecs.getreader("utf-8-sig")(binary)
-        reader = csv.reader((line for line in _lines_of(lines)), strict=True)
-        try:
-            header = next(reader, [])
-            for setting, column in columns.items():
-                if column not in header:
-                    raise CorpusError(_no_column(path, setting, column, header))
-            places = [header.index(column) for column in columns.values()]
-            for row in reader:
-                if row and max(places) >= len(row):
-                    raise CorpusError(f"path: {path} line {reader.line_num:,} has {len(row)} columns, expected {len(header)}")
-                if row:
-                    yield reader.line_num, tuple(row[place] for place in places)
-        except csv.Error as error:
-            raise CorpusError(f"path: {path} line {reader.line_num:,} is not CSV: {error}") from None
-        except UnicodeDecodeError:
-            raise CorpusError(not_utf8(path)) from None
-
-
-def _lines_of(reader: Any) -> Iterator[str]:
-    """Lines that end at line feeds alone, as the csv module needs them to see line ends within quotes."""
-    held = ""
-    while text := reader.read(2**16):
-        *lines, held = (held + text).split("\n")
-        yield from (line + "\n" for line in lines)
-    if held:
-        yield held
-
-
-def _parquet_rows(path: str, columns: Mapping[str, str]) -> Iterator[TableRow]:
-    import pyarrow
-    import pyarrow.parquet
->>>>>>> theirs
 
 def _rank(found: Any) -> tuple[int, Any]:
     """Numbers before texts, so that a column of both can be sorted."""

@@ -6,6 +6,7 @@ import itertools
 import os
 import random
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,6 +23,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 from cortex.data import Prepared, prepare
 from cortex.graph import Edge, Graph, Node
 from cortex.places import Places, places
+from cortex.presets import preset
 from cortex.runs import Run, create_run
 
 PROJECT = Path(__file__).parents[1]
@@ -158,3 +160,12 @@ def disk_with_room_for(octets: int) -> Iterator[None]:
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
         signal.signal(signal.SIGXFSZ, handler)
+
+
+@pytest.fixture
+def shakespeare(home: Places, tmp_path_factory: pytest.TempPathFactory) -> Places:
+    """Shakespeare prepared once for all tests."""
+    store = tmp_path_factory.getbasetemp() / "shakespeare-store"
+    found = prepare(preset("small").node("data"), store)
+    shutil.copytree(found.path, home.store / found.path.name)
+    return home

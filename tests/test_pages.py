@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -58,15 +57,6 @@ def open_document(home: Places, make_graph: MakeGraph) -> str:
     graph = graph.with_param("data", "path", str(upload))
     prepare(graph.node("data"), home.store)
     return documents.create(home.documents, graph)
-
-
-@pytest.fixture
-def shakespeare(home: Places, tmp_path_factory: pytest.TempPathFactory) -> Places:
-    """Shakespeare prepared once for all tests."""
-    store = tmp_path_factory.getbasetemp() / "shakespeare-store"
-    found = prepare(preset("small").node("data"), store)
-    shutil.copytree(found.path, home.store / found.path.name)
-    return home
 
 
 @pytest.mark.parametrize("name", PAGES[1:])

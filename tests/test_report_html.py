@@ -96,7 +96,7 @@ def test_it_says_what_differs_in_settings_and_graph(two: list[Run], home: Places
 
 def test_every_logged_metric_is_drawn(two: list[Run], home: Places) -> None:
     text = report_html(two, home.store)
-    assert {"Loss", "Perplexity", "Learning rate", "accuracy"} <= set(re.findall(r'aria-label="([^"]+)" class="chart"', text))
+    assert {"Loss", "Perplexity", "Learning rate", "Accuracy"} <= set(re.findall(r'aria-label="([^"]+)" class="chart"', text))
     assert "step" in text and "minutes since start" in report_html(two, home.store, axis="elapsed")
 
 

@@ -88,7 +88,7 @@ def test_the_data_page_shows_rows_and_labels(runs: dict[str, Run], root: Path) -
         assert ("Always saying" in words(test)) == (name != "encoder-decoder")
 
 
-def test_every_example_opens_from_the_build_page(home: Places) -> None:
+def test_every_example_opens_from_the_build_page(shakespeare: Places) -> None:
     shipped = {path.stem for path in (ROOT / "examples").glob("*.json")}
     presets = {f"gpt-{name}" for name in PRESETS}
     assert set(EXAMPLES) == {name for name in shipped - presets if not name.startswith("gpt2")}  # GPT-2 is no beginning

@@ -9,6 +9,7 @@ from cortex import deleting, labels, units
 from cortex import run_columns as columns
 from cortex.filters import FilterError, matching
 from cortex.index import Index, Row
+from cortex.measured import RATES
 from cortex.report import print_json, print_table
 from cortex.runs import find_run, summary_name
 from cortex.verbs.common import OK, UserError, places_of
@@ -26,7 +27,7 @@ def runs(arguments: argparse.Namespace) -> int:
         rows = _filtered(rows, arguments.filter or "")
         if arguments.sort or arguments.reverse:
             rows = columns.in_order(rows, columns.column_name(arguments.sort or "created", everything), arguments.reverse)
-        keys = [columns.column_name(name, everything) for name in arguments.columns.split(",")] if arguments.columns else _SHOWN
+        keys = [columns.column_name(name, everything) for name in arguments.columns.split(",")] if arguments.columns else None
     except FilterError as error:
         raise UserError(str(error)) from None
     if arguments.json:
@@ -36,11 +37,19 @@ def runs(arguments: argparse.Namespace) -> int:
     if not everything:
         print(f"no runs in {root}; python -m cortex train --preset small starts one")
         return OK
+    keys = keys or _shown(rows)
     cells = [[_cell(columns.in_words(columns.value(row, key), key)) for key in keys] for row in rows]
     print_table([columns.title(key) for key in keys], cells)
     if hidden:
         print(f"{hidden:,} archived {'run' if hidden == 1 else 'runs'} not listed; --archived lists them too")
     return OK
+
+
+def _shown(rows: list[Row]) -> list[str]:
+    """The columns that nobody has chosen: those of tasks only where there are some beside running text."""
+    rates = [key for key in RATES if any(columns.value(row, key) is not None for row in rows)]
+    first, last = _SHOWN[: _SHOWN.index("best_step")], _SHOWN[_SHOWN.index("best_step") :]
+    return [*first, *(["task", *rates] if rates else []), *last]
 
 
 def _filtered(rows: list[Row], text: str) -> list[Row]:
