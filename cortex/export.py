@@ -72,7 +72,8 @@ def script(graph: Graph, *, max_steps: int | None = None, weights: str | None = 
     parts.insert(-1, drawn)
     settings = "\n".join(f"{key} = {value}" for key, value in values.items())
     task = f", data={_TASKS[1]}, perplexities={has_perplexity(graph)}" if tells_all(graph) else ""
-    start = f"raise SystemExit(main({name}, SOURCE, CONFIG{task}, max_steps=MAX_STEPS, weights=WEIGHTS))"
+    run = f"main({name}, SOURCE, CONFIG{task}, max_steps=MAX_STEPS, weights=WEIGHTS)"
+    start = f"raise SystemExit({run})" if len(run) < 100 else f"status = {run}\n    raise SystemExit(status)"
     return (
         f"{_head(graph, _needs(planned, gathered, weights is not None), config, origin)}\n\n"
         f"from __future__ import annotations\n\n{import_lines(gathered.imports | _MODEL_IMPORTS)}\n\n"
