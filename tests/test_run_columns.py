@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from cortex.filters import FilterError
+from cortex.measured import RATES
 from cortex.run_columns import (
     BY_GROUP,
     BY_SEEDS,
@@ -67,7 +68,7 @@ def test_what_is_wrong_with_a_damaged_run_stands_beside_its_name() -> None:
 
 
 def test_every_column_is_of_the_row_or_computed() -> None:
-    assert [key for key in COLUMNS if key not in SUMMARY] == ["nodes"]
+    assert [key for key in COLUMNS if key not in SUMMARY] == [*RATES, "nodes"]
 
 
 def test_the_best_come_first_what_is_not_known_last_and_equals_stay_as_they_were() -> None:

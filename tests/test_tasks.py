@@ -123,8 +123,8 @@ def test_a_trained_run_answers_by_its_task(runs: tuple[Callable[[str], Run], Pla
     answers = {name: load_trained(runs[0](name)) for name in ("classifier", "ner", "encoder-decoder", "masked-encoder")}
     assert ask(answers["classifier"], "the film was very good")[0].best == "positive"
     assert ask(answers["classifier"], "the film was not very good")[0].best == "negative"
-    tags = ask(answers["ner"], "they thanked Paris and left Jordan .")
-    assert [(answer.piece, answer.best) for answer in tags][2::3] == [("Paris", "B-PER"), ("Jordan", "B-LOC")]
+    tags = [tag for text in ("they thanked Paris .", "they left Paris .") for tag in ask(answers["ner"], text)]
+    assert [(answer.piece, answer.best) for answer in tags][2::4] == [("Paris", "B-PER"), ("Paris", "B-LOC")]
     assert all(sum(share for _, share in answer.choices) == pytest.approx(1, abs=1e-5) for answer in tags)
     assert "".join(write_for(answers["encoder-decoder"], "alpha bravo golf", temperature=0)) == "golf bravo alpha"
     (gap,) = ask(answers["masked-encoder"], "by one : two three <mask> five")
