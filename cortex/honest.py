@@ -6,6 +6,7 @@ gives before that place has to be equal bit by bit. It tells what a kind does, n
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import dataclass
 
@@ -16,7 +17,7 @@ from cortex.builder import Model, Plan, plan
 from cortex.checks import Issue
 from cortex.expand import expand
 from cortex.footprint import empty_batch
-from cortex.graph import Graph
+from cortex.graph import Graph, model_document
 from cortex.params import AUTO, complete
 from cortex.registry import KINDS
 
@@ -206,6 +207,24 @@ def _first(planned: Plan, loss: str, leaking: list[str]) -> Leak:
     place = expand(planned.graph).places.get(node)
     field = "causal" if "causal" in KINDS[kind].params and place is None else None
     return Leak(place.card if place else node, f"{kind} {place.words}" if place else kind, loss, field)
+
+
+def leaks(planned: Plan) -> tuple[Issue, ...]:
+    """The faults of a plan whose model sees the tokens that it is to foretell; none for a plan that has faults already.
+
+    A graph is tried out once: about 50 ms for twelve blocks.
+    """
+    if planned.issues:
+        return ()
+    key = json.dumps(model_document(planned.graph), sort_keys=True)
+    if key not in _TRIED:
+        if len(_TRIED) > 64:
+            _TRIED.clear()
+        _TRIED[key] = tuple(Issue(leak.node, leak.field, leak.message, leak.hint) for leak in honesty(planned).leaks)
+    return _TRIED[key]
+
+
+_TRIED: dict[str, tuple[Issue, ...]] = {}
 
 
 def issues(found: Honesty) -> list[Issue]:

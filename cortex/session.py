@@ -35,6 +35,7 @@ from cortex.device import pick_compile, pick_device, pick_precision
 from cortex.export import script_of_run
 from cortex.feed import judged, training_feed
 from cortex.graph import from_document
+from cortex.honest import leaks
 from cortex.hopeless import judge_of
 from cortex.judge import sample_of
 from cortex.measures import asked_for, has_perplexity, measures, tells_all
@@ -178,6 +179,8 @@ class Session(Follower):
         self._tokenizer = Tokenizer.load(self.run.path / "tokenizer.json")
         self._checkpoint = checkpoint = load_state(self.run.path / "checkpoints")
         self._make(prepared)
+        if seen := leaks(self.planned):
+            raise PlanError(seen)
         if checkpoint:
             load_weights(self.model, self.run.checkpoint("last"))
             checkpoint["inherited"] = checkpoint["run"] != self.run.id

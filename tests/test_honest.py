@@ -14,10 +14,12 @@ from torch import Tensor, nn
 from cortex.builder import plan
 from cortex.command import main
 from cortex.graph import Edge, Graph, Node, to_json
-from cortex.honest import Leak, honesty, make_causal
+from cortex.honest import Leak, honesty, leaks, make_causal
 from cortex.params import FROM_INPUT, Bool, Int
+from cortex.places import Places
 from cortex.presets import PRESETS, preset
 from cortex.registry import KINDS, Kind, register
+from cortex.runs import list_runs
 from cortex.templates import group
 
 WIDTH = Int(default="auto", low=1, high=4096, auto=FROM_INPUT, help="Width.")
@@ -149,3 +151,21 @@ def test_check_tells_the_leak_at_its_node(
     assert [(issue["node"], issue["field"]) for issue in row["issues"]] == [("extra", "causal")]
     assert row["honest"] is False
     assert main(["check", str(document), "--no-honest"]) == 0
+
+
+def test_a_model_that_sees_the_answer_is_not_trained(
+    with_liars: None, make_graph: MakeGraph, home: Places, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "leaking.json"
+    path.write_text(to_json(with_node(make_graph(steps=2), "MeanOverTime")))
+    assert main(["train", str(path)]) != 0
+    assert "its output hangs on later tokens" in "".join(capsys.readouterr())
+    (run,) = list_runs(home.runs)
+    assert run.state() == "failed" and not run.checkpoint("best").exists()
+
+
+def test_a_graph_is_tried_out_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    planned = plan(preset("small"), 50)
+    assert leaks(planned) == ()
+    monkeypatch.setattr("cortex.honest.honesty", lambda planned: pytest.fail("tried again"))
+    assert leaks(planned) == () and leaks(plan(preset("small").move({"norm": (1.0, 1.0)}), 50)) == ()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from cortex.checks import Issue
 from cortex.config import total_steps
 from cortex.corpus import CorpusError
 from cortex.graph import Graph, Node, to_json
+from cortex.honest import leaks
 from cortex.places import Places, write_atomically
 from cortex.repeat import Repeat, repeat
 from cortex.runs import ACTIVE, RESUMABLE, Run, list_runs, process_started
@@ -31,7 +33,8 @@ _AT_ONCE = 32 * 2**20
 def look(graph: Graph, where: Places) -> tuple[Plan, data.Prepared | None]:
     """The plan of a graph with what is known of its data, and the data where it is prepared.
 
-    Faults of the data (no file named, not UTF-8, too short) are issues of the source node like any other.
+    Faults of the data (no file named, not UTF-8, too short) are issues of the source node like any other, and so is a node
+    through which the model would see the tokens that it is to foretell.
     """
     node = data.source_node(graph)
     planned = plan(graph)
@@ -51,10 +54,9 @@ def look(graph: Graph, where: Places) -> tuple[Plan, data.Prepared | None]:
         fault = st.session_state.get(session.PREPARING, {}).get("error", {}).get(_key(node))
     if fault:
         field = "seq_len" if prepared else "path" if "path" in node.params else None
-        planned = Plan(
-            graph, (), (Issue(node.id, field, fault), *planned.issues), planned.shapes, planned.parameters, planned.vocabulary
-        )
-    return planned, prepared
+        return replace(planned, calls=(), issues=(Issue(node.id, field, fault), *planned.issues)), prepared
+    seen = leaks(planned)  # a kind can be declared causal and not be
+    return replace(planned, calls=(), issues=seen) if seen else planned, prepared
 
 
 def prepare_data(graph: Graph, where: Places) -> None:

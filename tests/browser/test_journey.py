@@ -96,10 +96,10 @@ def test_two_runs_from_the_first_page_to_generated_text(tab: Tab) -> None:
 
     # Compare, from the URL, as a colleague would who was sent the link.
     tab.open(f"/runs?runs={first},{second}")
-    expect(tab.page.get_by_text("What differs")).to_be_visible()
     expect(tab.page.locator('iframe[title="ui.plot.frame"]')).to_have_count(2)
     expect(tab.page.frame_locator('iframe[title="ui.plot.frame"]').last.locator(".js-plotly-plot")).to_be_visible()
     tab.settle(1)
+    tab.page.get_by_text("Take away", exact=True).click()
     with tab.page.expect_download() as download:
         tab.button("Weights").first.click()
     weights = load(download.value.path().read_bytes())
@@ -187,7 +187,7 @@ def test_a_new_run_does_not_change_which_run_is_chosen_for_comparison(tab: Tab) 
     second = start_training(other)
     assert second != first
     tab.page.bring_to_front()
-    tab.page.get_by_text("Show all settings").click()
+    tab.page.get_by_text("Take away", exact=True).click()
     tab.settle(3)
     assert f"runs={first}" in tab.page.url
     assert second not in tab.page.url
