@@ -54,21 +54,21 @@ def _editor(graph: Graph) -> None:
 
 
 def _bar(planned: Plan, prepared: Prepared | None) -> None:
-    name, back, add, tools, train = st.columns([1.3, 1.7, 3.0, 3.2, 2.0], vertical_alignment="bottom")
+    name, back, add, tools, train = st.columns([100, 150, 232, 240, 162], gap="xsmall", vertical_alignment="bottom")
     graph = planned.graph
     with name:
         key = forms.synced_key("build.name", graph.name)
         st.text_input("Name", key=key, max_chars=80, on_change=_rename, args=(key,))
     with back:
-        history_bar(*st.columns(2))
+        history_bar(*st.columns(2, gap="xsmall"))
     with add:
-        one, several = st.columns([1.25, 1])
+        one, several = st.columns([1.25, 1], gap="xsmall")
         with one.popover("Add a node", width="stretch"):
             palette(graph)
         with several.popover("Group", width="stretch", help="Make one card of several nodes."):
             grouping(graph)
     with tools:
-        one, two, three = st.columns([1, 1.25, 1])
+        one, two, three = st.columns([1, 1.25, 1], gap="xsmall")
         one.button("Tidy", on_click=lambda: session.edit(tidy), width="stretch", help="Lay the nodes out in reading order.")
         with two.popover("Save", width="stretch"):
             saving(graph, planned.vocabulary)
