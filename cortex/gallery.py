@@ -22,6 +22,15 @@ EXAMPLES = {
     "multi-token": "a GPT with three heads: the next token and the two after it",
     "gpt-conv": "a GPT of gated convolutions and attention, its residual connections drawn by hand",
 }
+# What came of each on its validation split, best weights, seed 1; the command and the machine are in README.md.
+MEASURED = {
+    "classifier": "accuracy 100 %, macro F1 100 %",
+    "ner": "F1 over spans 95.7 %",
+    "encoder-decoder": "whole rows right 100 %",
+    "masked-encoder": "accuracy 89.0 %, 0.315 nats",
+    "multi-token": "0.362, 0.596, 0.799 nats one, two, three ahead",
+    "gpt-conv": "perplexity 1.45",
+}
 _BY_TASK = {LABELLED: "classifier", TAGGED: "ner", "Pairs": "encoder-decoder"}
 
 

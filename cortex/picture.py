@@ -25,7 +25,7 @@ COLOURS = {
 MARKS = {"added": "+", "removed": "−", "changed": "≠"}
 
 _WIDTH, _HEIGHT, _MARGIN = 184, 66, 12
-_LETTERS = 23  # of the bold first line that fit a card; the others are smaller
+_LETTERS = 20  # of the bold first line that fit a card; the others are smaller
 
 
 def picture(graph: Graph, planned: Plan | None = None, marks: Mapping[str, str] | None = None) -> str:

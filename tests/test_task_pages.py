@@ -11,7 +11,7 @@ from test_pages import page, sound, words
 from cortex import documents
 from cortex.builder import plan
 from cortex.data import prepare, source_node
-from cortex.gallery import EXAMPLES, example, graph_for
+from cortex.gallery import EXAMPLES, MEASURED, example, graph_for
 from cortex.graph import Node
 from cortex.places import Places, places
 from cortex.presets import PRESETS
@@ -94,6 +94,14 @@ def test_every_example_opens_from_the_build_page(shakespeare: Places) -> None:
     assert set(EXAMPLES) == {name for name in shipped - presets if not name.startswith("gpt2")}  # GPT-2 is no beginning
     test = sound(page("build"))
     assert all(any(option.startswith(name) for option in test.selectbox(key="build.example").options) for name in EXAMPLES)
+    sound(test.selectbox(key="build.example").set_value("ner").run())
+    assert MEASURED["ner"] in words(test)
+    assert test.button(key="example.open").label == "Open ner"
+
+
+def test_what_was_measured_of_an_example_is_said_once_and_the_same() -> None:
+    said = (ROOT / "README.md").read_text()
+    assert all(f"`{name}`" in said and MEASURED[name] in said for name in EXAMPLES) and set(MEASURED) == set(EXAMPLES)
 
 
 @pytest.mark.parametrize("task", ["Text", "Labelled", "Tagged", "Pairs"])

@@ -10,13 +10,16 @@ import streamlit as st
 from cortex import documents, saves, units
 from cortex.builder import Plan
 from cortex.data import Prepared, source_node
-from cortex.gallery import EXAMPLES, example
+from cortex.gallery import EXAMPLES, MEASURED, example
 from cortex.graph import Graph, GraphError
+from cortex.picture import picture_of
 from cortex.presets import PRESETS, preset
 from cortex.registry import KINDS
 from ui import page, session, start, uploads
+from ui.graph_difference import framed
 from ui.opening import opening
 from ui.plain import plain
+from ui.theme import theme
 
 _TEXT = "build.text"
 _OWN = "My own text"
@@ -99,24 +102,35 @@ def _others() -> None:
     st.divider()
     shown, before, kept, file = st.columns(4)
     with shown:
-        _examples()
+        chosen = _examples()
     with before:
         _recent()
     with kept:
         _kept()
     with file:
         opening()
+    if chosen:
+        _example(chosen)
 
 
-def _examples() -> None:
-    chosen = st.selectbox(
+def _examples() -> str | None:
+    return st.selectbox(
         "Open an example", list(EXAMPLES), index=None, key="build.example",
         format_func=lambda name: f"{name}: {EXAMPLES[name]}", placeholder="A classifier, two heads …",
         help="Each comes with small data whose right answers are known, and trains in a minute or two.",
     )  # fmt: skip
-    if chosen:
-        session.open_graph(example(chosen))
-        st.rerun()
+
+
+def _example(name: str) -> None:
+    """What an example is, its picture, and what came of it."""
+    graph = example(name)
+    with st.container(border=True):
+        words, go = st.columns([4, 1], vertical_alignment="center")
+        words.markdown(f"**{name}**: {EXAMPLES[name]}  \nTrained as it is: {MEASURED[name]} on its validation split.")
+        go.button(
+            f"Open {name}", type="primary", width="stretch", key="example.open", on_click=session.open_graph, args=(graph,)
+        )
+        st.html(framed(picture_of(graph, None), name, theme()))
 
 
 def _last() -> None:
