@@ -11,7 +11,7 @@ run: $(VENV)/installed
 
 test: check
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not browser"
-	$(BIN)/python -m pytest -m browser
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m browser
 
 check: $(VENV)/installed-dev
 	$(BIN)/ruff check .

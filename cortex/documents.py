@@ -34,10 +34,13 @@ def load(folder: Path, name: str) -> Graph:
         raise DocumentError(f"document {name}: there is none of this id") from None
 
 
-def update(folder: Path, name: str, change: Callable[[Graph], Graph]) -> Graph:
+def update(folder: Path, name: str, change: Callable[[Graph], Graph], *, alone: bool = False) -> Graph:
     """Apply a change to the document as it is on disk now, and keep the result.
 
     Another session's change made meanwhile is kept as well, since the change is made on top of it.
+
+    Args:
+        alone: the change is a step of its own, also where one of the same thing has just been made.
     """
     path = path_of(folder, name)
     if not path.exists():
@@ -47,7 +50,8 @@ def update(folder: Path, name: str, change: Callable[[Graph], Graph]) -> Graph:
         before = load(folder, name)
         after = change(before)
         if after != before:
-            history.record(_steps(path), before, after, *step_name(before, after))
+            said, about = step_name(before, after)
+            history.record(_steps(path), before, after, said, "" if alone else about)
             write_atomically(path, to_json(after))
     return after
 

@@ -109,3 +109,10 @@ def test_an_undone_edit_that_was_only_a_layout_is_undone_too(home: Places, name:
     moved = documents.update(home.documents, name, lambda graph: graph.move({"norm": (1.0, 2.0)}))
     assert steps(home, name).undo == "Move norm"
     assert documents.go(home.documents, name, -1) == preset("small") != moved
+
+
+def test_an_edit_that_stands_alone_is_not_taken_together_with_the_one_before(home: Places, name: str) -> None:
+    set_lr(home, name, 0.5)
+    documents.update(home.documents, name, lambda graph: graph.with_training("lr", 0.1), alone=True)
+    set_lr(home, name, 0.2)
+    assert [step.name for step in steps(home, name).steps[1:]] == ["Set lr to 0.5", "Set lr to 0.1", "Set lr to 0.2"]

@@ -70,4 +70,4 @@ def _apply(before: Graph, after: dict[str, Any]) -> None:
             raise EditError("The graph was changed meanwhile; its faults are looked at again.")
         return from_document(after)
 
-    session.edit(change)
+    session.edit(change, alone=True)

@@ -104,11 +104,11 @@ def close() -> None:
     st.query_params.pop("doc", None)
 
 
-def edit(change: Callable[[Graph], Graph]) -> Graph:
+def edit(change: Callable[[Graph], Graph], *, alone: bool = False) -> Graph:
     """Apply a change to the document and keep it. What the change refuses (EditError) is told, and nothing is changed."""
     name = st.session_state.get(DOCUMENT) or document_id()
     try:
-        after = documents.update(where().documents, name or "", change)
+        after = documents.update(where().documents, name or "", change, alone=alone)
     except documents.DocumentError:
         after = _kept_again(change)
         if after is None:

@@ -1,0 +1,39 @@
+"""Editing as a person does it: a fault and its button, undo and redo by keyboard, what survives a closed browser."""
+
+from __future__ import annotations
+
+import pytest
+from browser.conftest import Tab
+from playwright.sync_api import expect
+
+pytestmark = pytest.mark.browser
+
+
+def nhead(tab: Tab) -> int:
+    return tab.graph().node("block_2").params["nhead"]
+
+
+def test_a_fault_is_mended_by_its_button_and_every_edit_can_be_undone(tab: Tab) -> None:
+    tab.open_preset()
+    tab.node("block_2").click()
+    tab.settle(1)
+    tab.fill("nhead", "5")
+    expect(tab.node("block_2")).to_contain_text("must divide")
+    tab.button("Set nhead of block_2 to 4").click()
+    expect(tab.node("block_2")).not_to_contain_text("must divide")
+    tab.settle(1)
+    assert nhead(tab) == 4
+    tab.page.keyboard.press("Control+z")
+    expect(tab.node("block_2")).to_contain_text("must divide")
+    assert nhead(tab) == 5
+    tab.page.keyboard.press("Control+Shift+z")
+    expect(tab.node("block_2")).not_to_contain_text("must divide")
+    assert nhead(tab) == 4
+
+    # Another browser, the server as it was: the graph is offered again, and its edits can still be undone.
+    other = tab.another().open("/")
+    other.button("Go on with gpt-small").click()
+    expect(other.node("block_2")).to_be_visible()
+    other.settle(1)
+    other.button("Undo").click()
+    expect(other.node("block_2")).to_contain_text("must divide")
