@@ -216,12 +216,21 @@ def leaks(planned: Plan) -> tuple[Issue, ...]:
     """
     if planned.issues:
         return ()
-    key = json.dumps(model_document(planned.graph), sort_keys=True)
+    key = _key(planned)
     if key not in _TRIED:
         if len(_TRIED) > 64:
             _TRIED.clear()
         _TRIED[key] = tuple(Issue(leak.node, leak.field, leak.message, leak.hint) for leak in honesty(planned).leaks)
     return _TRIED[key]
+
+
+def known_leaks(planned: Plan) -> tuple[Issue, ...]:
+    """What `leaks` says where the graph has been tried out already, else none: at once in either case."""
+    return () if planned.issues else _TRIED.get(_key(planned), ())
+
+
+def _key(planned: Plan) -> str:
+    return json.dumps(model_document(planned.graph), sort_keys=True)
 
 
 _TRIED: dict[str, tuple[Issue, ...]] = {}

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from cortex.builder import plan
 from cortex.command import main
 from cortex.graph import Edge, Graph, Node, to_json
-from cortex.honest import Leak, honesty, leaks, make_causal
+from cortex.honest import Leak, honesty, known_leaks, leaks, make_causal
 from cortex.params import FROM_INPUT, Bool, Int
 from cortex.places import Places
 from cortex.presets import PRESETS, preset
@@ -169,3 +169,9 @@ def test_a_graph_is_tried_out_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert leaks(planned) == ()
     monkeypatch.setattr("cortex.honest.honesty", lambda planned: pytest.fail("tried again"))
     assert leaks(planned) == () and leaks(plan(preset("small").move({"norm": (1.0, 1.0)}), 50)) == ()
+
+
+def test_what_is_known_of_a_graph_is_said_without_trying_it_out(make_graph: MakeGraph, with_liars: None) -> None:
+    planned = plan(with_node(make_graph(), "MeanOverTime"))
+    assert known_leaks(planned) == ()
+    assert [issue.node for issue in leaks(planned)] == ["extra"] == [issue.node for issue in known_leaks(planned)]

@@ -26,7 +26,7 @@ from cortex.graph import Edge, Graph, Node, to_json
 from cortex.params import FROM_INPUT
 from cortex.places import Places
 from cortex.registry import KINDS
-from ui import canvas
+from ui import cards
 from ui.theme import LIGHT
 
 V = 25
@@ -86,7 +86,7 @@ def test_it_is_checked_built_and_trained(graph: Graph) -> None:
 
 
 def test_it_is_on_its_card(graph: Graph) -> None:
-    content = canvas.card(plan(graph, V), graph.node("stretch"), LIGHT)
+    content = cards.card(plan(graph, V), graph.node("stretch"), LIGHT)
     assert all(word in content for word in ("Stretch", "stretch", "B×T×8", "8 parameters"))
 
 

@@ -35,11 +35,15 @@ def show() -> None:
 
 
 def _editor(graph: Graph) -> None:
-    planned, prepared = start.look(graph, session.where())
+    planned, prepared = start.look(graph, session.where(), wait=False)
     page.begin()
     session.show_notice()
-    _bar(planned, prepared)
-    _canvas(graph)
+    bar = st.container()
+    _canvas(planned)  # first of all, so that an edit shows on it while the rest is still being made
+    if start.tried(planned) != planned:
+        st.rerun()  # it sees what it is to foretell: the card has to say so
+    with bar:
+        _bar(planned, prepared)
     node = source_node(graph)
     if planned.issues:
         faults(planned)
@@ -90,9 +94,10 @@ def _rename(key: str) -> None:
 
 
 @st.fragment
-def _canvas(graph: Graph) -> None:
-    graph = session.graph() or graph
-    planned, _ = start.look(graph, session.where())
+def _canvas(planned: Plan) -> None:
+    graph = session.graph() or planned.graph
+    if graph != planned.graph:  # an event of the canvas ran this alone, and it or another tab has changed the graph
+        planned, _ = start.look(graph, session.where(), wait=False)
     changes = canvas.draw(planned, session.canvas(), session.selected(), theme())
     before = (session.selected(), session.selected_edge())
     if changes.selected or changes.selected_edge or changes.deselected:

@@ -12,7 +12,6 @@ based on an older revision, and the push is sent again on top of it. Two clocks 
 from __future__ import annotations
 
 import hashlib
-import html
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -22,14 +21,13 @@ from streamlit_flow import streamlit_flow
 from streamlit_flow.elements import StreamlitFlowEdge, StreamlitFlowNode
 from streamlit_flow.state import StreamlitFlowState
 
-from cortex import units
-from cortex.builder import Plan, shape_text
+from cortex.builder import Plan
 from cortex.graph import Edge, Graph, Node
 from cortex.ports import free_port, ports_of
 from cortex.registry import KINDS
-from ui.theme import FAMILY_COLOURS, Theme
+from ui.cards import WIDTH, card, card_style
+from ui.theme import Theme
 
-_CARD_WIDTH = 184
 _KEPT_PUSHES = 8
 # For so long after a push the component sends events of itself: that it took it, that it laid it out.
 _ECHO_MILLISECONDS = 1500
@@ -141,10 +139,10 @@ def read(value: StreamlitFlowState, memory: dict[str, Any]) -> Changes:
 def _push(planned: Plan, memory: dict[str, Any], selected: str | None, theme: Theme) -> StreamlitFlowState:
     """The state to send: stamped anew when the graph is not what was last sent, else exactly as it was."""
     graph = planned.graph
-    cards = {node.id: card(planned, node, theme) for node in graph.nodes}
+    cards = {node.id: (card(planned, node, theme), card_style(planned, node, theme)) for node in graph.nodes}
     places = {node.id: graph.layout.get(node.id, (0.0, 0.0)) for node in graph.nodes}
     edges = {_edge_id(edge): edge for edge in graph.edges}
-    look = json.dumps([cards, sorted(edges), [node.id for node in graph.nodes], theme.dark], sort_keys=True)
+    look = json.dumps([cards, sorted(edges), theme.dark])
     signature = hashlib.sha256(look.encode()).hexdigest()
     shown = memory.get("pushed", {}).get(str(memory.get("revision")))
     in_place = shown is not None and shown["positions"] == {node_id: list(place) for node_id, place in places.items()}
@@ -161,44 +159,23 @@ def _push(planned: Plan, memory: dict[str, Any], selected: str | None, theme: Th
         }
         for old in list(pushed)[:-_KEPT_PUSHES]:
             del pushed[old]
-    nodes = [_flow_node(planned, node, cards[node.id], places, selected, theme, memory["revision"]) for node in graph.nodes]
+    nodes = [_flow_node(graph, node, cards[node.id], places, selected, memory["revision"]) for node in graph.nodes]
     flow_edges = [_flow_edge(planned, edge, theme) for edge in graph.edges]
     return StreamlitFlowState(nodes, flow_edges, timestamp=memory["timestamp"])
 
 
 def _flow_node(
-    planned: Plan,
+    graph: Graph,
     node: Node,
-    content: str,
+    drawn: tuple[str, dict[str, str]],
     places: Mapping[str, tuple[float, float]],
     selected: str | None,
-    theme: Theme,
     revision: int,
 ) -> StreamlitFlowNode:
     kind = KINDS.get(node.kind)
-    issues = planned.issues_of(node.id)
-    faulty = any(issue.follows is None for issue in issues)
-    colour = FAMILY_COLOURS[kind.family] if kind else theme.fault
-    border = f"1px solid {theme.line}"
-    if faulty:
-        border = f"2px solid {theme.fault}"
-    elif issues or node.bypass:
-        border = f"2px dashed {theme.muted}"
-    style = {
-        "width": f"{_CARD_WIDTH}px",
-        "padding": "7px 9px 6px 10px",
-        "textAlign": "left",
-        "background": theme.card,
-        "color": theme.text,
-        "border": border,
-        "borderLeft": f"5px solid {theme.fault if faulty else colour}",
-        "borderRadius": "6px",
-        "fontSize": "12px",
-        "lineHeight": "1.35",
-    }
     role = kind.role if kind else "module"
-    before = [edge.source for edge in planned.graph.into(node.id)]
-    after = [edge.target for edge in planned.graph.out_of(node.id)]
+    before = [edge.source for edge in graph.into(node.id)]
+    after = [edge.target for edge in graph.out_of(node.id)]
     # A dot that nothing is connected to yet keeps clear of the other one, or no edge could be drawn from it.
     sides = [side for name in before if (side := _side(places, node.id, [name]))]
     leaves = _side(places, node.id, after) or _OPPOSITE[sides[0] if sides else "left"]
@@ -208,7 +185,7 @@ def _flow_node(
     return StreamlitFlowNode(
         node.id,
         places[node.id],
-        {"content": content, "revision": revision},
+        {"content": drawn[0], "revision": revision},
         node_type="input" if role == "source" else "output" if role == "loss" else "default",
         source_position=leaves,
         target_position=enters,
@@ -216,7 +193,7 @@ def _flow_node(
         selectable=True,
         connectable=True,
         deletable=True,
-        style=style,
+        style=drawn[1],
     )
 
 
@@ -226,12 +203,13 @@ def _side(places: Mapping[str, tuple[float, float]], here: str, others: list[str
     if other is None:
         return None
     across, down = places[other][0] - places[here][0], places[other][1] - places[here][1]
-    if abs(across) >= _CARD_WIDTH:
+    if abs(across) >= WIDTH:
         return "right" if across > 0 else "left"
     return "bottom" if down > 0 else "top"
 
 
 def _flow_edge(planned: Plan, edge: Edge, theme: Theme) -> StreamlitFlowEdge:
+    label = _label(planned.graph, edge)
     return StreamlitFlowEdge(
         _edge_id(edge),
         edge.source,
@@ -241,10 +219,10 @@ def _flow_edge(planned: Plan, edge: Edge, theme: Theme) -> StreamlitFlowEdge:
         marker_end={"type": "arrowclosed", "color": theme.muted},
         deletable=True,
         focusable=True,
-        label=_label(planned.graph, edge),
-        label_show_bg=True,
-        label_style={"fill": theme.text, "fontSize": "11px"},
-        label_bg_style={"fill": theme.background},
+        label=label,
+        label_show_bg=bool(label),
+        label_style={"fill": theme.text, "fontSize": "11px"} if label else {},
+        label_bg_style={"fill": theme.background} if label else {},
         style={"stroke": theme.muted, "strokeWidth": 1.5},
     )
 
@@ -259,67 +237,3 @@ def _label(graph: Graph, edge: Edge) -> str:
 
 def _edge_id(edge: Edge) -> str:
     return f"{edge.source}>{edge.target}.{edge.port}"
-
-
-def card(planned: Plan, node: Node, theme: Theme) -> str:
-    """The HTML of a node's card: kind and id; shape; parameters with their share of the whole, or the fault."""
-    issues = planned.issues_of(node.id)
-    shape = shape_text(planned.shapes[node.id]) if node.id in planned.shapes else units.UNKNOWN
-    if KINDS.get(node.kind) and KINDS[node.kind].role == "loss":
-        shape = "nats per token"
-    note = _safe(node.note).replace('"', "&quot;")
-    cut = "overflow:hidden;text-overflow:ellipsis;white-space:nowrap"
-    rows = [
-        f'<div style="margin:0;font-weight:600;{cut}" title="{note}">{_safe(_title(node))}{" ✎" if node.note else ""}</div>',
-        f'<div style="margin:0;display:flex;justify-content:space-between;gap:8px;color:{theme.muted}">'
-        f'<span style="margin:0;white-space:nowrap;font-variant-numeric:tabular-nums">{_safe(shape)}</span>'
-        f'<span style="margin:0;{cut}">{_safe(node.id)}</span></div>',
-    ]
-    if issues:
-        colour = theme.muted if issues[0].follows else theme.fault
-        two_lines = (
-            "display:-webkit-box;-webkit-line-clamp:2;-webkit-box-orient:vertical;overflow:hidden;overflow-wrap:anywhere"
-        )
-        rows.append(f'<div style="margin:0;color:{colour};{two_lines}">{_safe(issues[0].message)}</div>')
-    elif node.bypass:
-        rows.append(f'<div style="margin:0;color:{theme.muted}">bypassed</div>')
-    else:
-        rows.append(_parameters(planned, node, theme))
-    return (_sheet(theme) if node is planned.graph.nodes[0] else "") + "".join(rows)
-
-
-def _title(node: Node) -> str:
-    """The kind; of a subgraph what it stands for and how often."""
-    kind = KINDS.get(node.kind)
-    if kind is None or kind.role != "subgraph":
-        return node.kind
-    name, repeat = node.params.get("template", ""), node.params.get("repeat", 1)
-    return f"{repeat} × {name}" if name and repeat != 1 else name or node.kind
-
-
-def _parameters(planned: Plan, node: Node, theme: Theme) -> str:
-    number, total = planned.parameters.get(node.id), planned.total
-    share = f"{number / total:.1%}" if number and total else "0"
-    text = "no parameters" if number == 0 else f"{units.count(number)} parameters" if number else "parameters not known yet"
-    return (
-        f'<div style="margin:0">{text}</div>'
-        f'<div style="height:3px;margin:4px 0 0;background:{theme.line};border-radius:2px">'
-        f'<div style="margin:0;height:3px;width:{share};background:{theme.ring};border-radius:2px"></div></div>'
-    )
-
-
-def _safe(text: str) -> str:
-    """Text of a document as HTML that says only itself, in one line, so that Markdown finds nothing in it either."""
-    escaped = html.escape(" ".join(text.split())[:200], quote=False)
-    return "".join(f"&#{ord(sign)};" if sign in "_*`[]~\\|#$:" else sign for sign in escaped)
-
-
-def _sheet(theme: Theme) -> str:
-    """Style of what the component draws itself; its frame takes none but through the content of a card."""
-    return (
-        f"<style>.react-flow__node.selected{{box-shadow:0 0 0 3px {theme.ring}!important}}"
-        f".react-flow__edge.selected .react-flow__edge-path{{stroke:{theme.ring}!important;stroke-width:3px!important}}"
-        f".react-flow__controls-button{{background:{theme.card};border-color:{theme.line};fill:{theme.text}}}"
-        f".react-flow__controls-button:hover{{background:{theme.background}}}"
-        f".react-flow__handle{{background:{theme.muted};border-color:{theme.card};width:9px;height:9px}}</style>"
-    )

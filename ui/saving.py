@@ -20,8 +20,8 @@ def saving(graph: Graph, vocabulary: int | None) -> None:
         width="stretch", help=f"{name.strip()} exists and would be replaced." if replace else None,
     )  # fmt: skip
     st.download_button(
-        "Download the document", to_json(graph), f"{graph.name}.json", "application/json", width="stretch", on_click="ignore",
-        help="The graph with its training settings as JSON; the same file works on the command line.",
+        "Download the document", lambda: to_json(graph), f"{graph.name}.json", "application/json", width="stretch",
+        on_click="ignore", help="The graph with its training settings as JSON; the same file works on the command line.",
     )  # fmt: skip
     st.download_button(
         "Download a picture (SVG)", lambda: picture_of(graph, vocabulary), f"{graph.name}.svg", "image/svg+xml",

@@ -17,7 +17,7 @@ from cortex.checks import Issue
 from cortex.config import total_steps
 from cortex.corpus import CorpusError
 from cortex.graph import Graph, Node, to_json
-from cortex.honest import leaks
+from cortex.honest import known_leaks, leaks
 from cortex.places import Places, write_atomically
 from cortex.repeat import Repeat, repeat
 from cortex.runs import ACTIVE, RESUMABLE, Run, list_runs, process_started
@@ -30,11 +30,14 @@ from ui.plain import plain
 _AT_ONCE = 32 * 2**20
 
 
-def look(graph: Graph, where: Places) -> tuple[Plan, data.Prepared | None]:
+def look(graph: Graph, where: Places, *, wait: bool = True) -> tuple[Plan, data.Prepared | None]:
     """The plan of a graph with what is known of its data, and the data where it is prepared.
 
     Faults of the data (no file named, not UTF-8, too short) are issues of the source node like any other, and so is a node
     through which the model would see the tokens that it is to foretell.
+
+    Args:
+        wait: try the model out for that, where it has not been tried yet; else `tried` has to follow.
     """
     node = data.source_node(graph)
     planned = plan(graph)
@@ -55,8 +58,13 @@ def look(graph: Graph, where: Places) -> tuple[Plan, data.Prepared | None]:
     if fault:
         field = "seq_len" if prepared else "path" if "path" in node.params else None
         return replace(planned, calls=(), issues=(Issue(node.id, field, fault), *planned.issues)), prepared
-    seen = leaks(planned)  # a kind can be declared causal and not be
-    return replace(planned, calls=(), issues=seen) if seen else planned, prepared
+    return tried(planned, wait=wait), prepared
+
+
+def tried(planned: Plan, *, wait: bool = True) -> Plan:
+    """The plan with the nodes through which its model sees the future as faults; a kind can be declared causal and not be."""
+    seen = leaks(planned) if wait else known_leaks(planned)
+    return replace(planned, calls=(), issues=seen) if seen else planned
 
 
 def prepare_data(graph: Graph, where: Places) -> None:
