@@ -93,13 +93,15 @@ def _rename(key: str) -> None:
 def _canvas(graph: Graph) -> None:
     graph = session.graph() or graph
     planned, _ = start.look(graph, session.where())
-    changes = canvas.draw(planned, session.canvas(), session.selected(), theme())
+    memory = session.canvas()
+    changes = canvas.draw(planned, memory, session.selected(), theme())
     before = (session.selected(), session.selected_edge())
+    if changes.structural or changes.moved:
+        session.edit(lambda graph: canvas.take(graph, changes, memory))
     if changes.selected or changes.selected_edge or changes.deselected:
         session.select(changes.selected, changes.selected_edge)
-    if changes.structural or changes.moved:
-        session.edit(lambda graph: canvas.apply(graph, changes))
-    if changes.structural or changes.stale or (session.selected(), session.selected_edge()) != before:
+    told = session.NOTICE in st.session_state  # the edit could not be kept
+    if changes.structural or changes.stale or told or (session.selected(), session.selected_edge()) != before:
         st.rerun()
 
 
