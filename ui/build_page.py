@@ -11,7 +11,7 @@ from cortex.edit import change_kind
 from cortex.graph import Edge, Graph, Node
 from cortex.presets import tidy
 from cortex.registry import KINDS, ordered
-from ui import canvas, forms, page, session, start, wiring_panel
+from ui import canvas, forms, keys, page, session, start, wiring_panel
 from ui.faults import faults, hints
 from ui.forecast_card import forecast_card
 from ui.gallery import gallery
@@ -49,6 +49,7 @@ def _editor(graph: Graph) -> None:
         hints(planned)
         _sizes(planned, prepared)
         forecast_card(graph, planned, prepared)
+    keys.listen()
     with st.sidebar:
         _sidebar(planned)
 
