@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import re
 import secrets
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from cortex import history
-from cortex.graph import Graph, from_json, to_json
+from cortex.graph import Graph, GraphError, from_json, to_json
 from cortex.places import write_atomically
 from cortex.steps import step_name
 
@@ -18,20 +20,37 @@ class DocumentError(ValueError):
     """No such document."""
 
 
-def create(folder: Path, graph: Graph) -> str:
-    """Keep a new document; the id that names it from now on comes out."""
+def create(folder: Path, graph: Graph, *, like: str | None = None) -> str:
+    """Keep a new document; the id that names it from now on comes out.
+
+    Args:
+        like: the document that it goes on from, whose edits can be undone here too.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     name = secrets.token_hex(6)
-    write_atomically(path_of(folder, name), to_json(graph))
+    path = path_of(folder, name)
+    if like and _steps(path_of(folder, like)).is_dir():
+        shutil.copytree(_steps(path_of(folder, like)), _steps(path))
+    write_atomically(path, to_json(graph))
     return name
 
 
 def load(folder: Path, name: str) -> Graph:
-    """The document as last saved. DocumentError when there is none, GraphError when its file is damaged."""
+    """The document as last saved. DocumentError when there is none that can be read, GraphError when its file is damaged."""
+    path = path_of(folder, name)
     try:
-        return from_json(path_of(folder, name).read_text(encoding="utf-8"), f"document {name}")
+        return from_json(path.read_text(encoding="utf-8"), f"document {name}")
     except FileNotFoundError:
         raise DocumentError(f"document {name}: there is none of this id") from None
+    except UnicodeDecodeError:
+        raise GraphError([f"document {name}: not UTF-8, expected a graph document as JSON"]) from None
+    except OSError as error:
+        raise DocumentError(f"document {name}: cannot be read: {error.strerror}") from None
+
+
+def last_good(folder: Path, name: str) -> Graph | None:
+    """What a document held after its last edit here, where its file is damaged or gone; None when nobody edited it."""
+    return history.last(_steps(path_of(folder, name)))
 
 
 def update(folder: Path, name: str, change: Callable[[Graph], Graph], *, alone: bool = False) -> Graph:
@@ -41,18 +60,23 @@ def update(folder: Path, name: str, change: Callable[[Graph], Graph], *, alone: 
 
     Args:
         alone: the change is a step of its own, also where one of the same thing has just been made.
+
+    Raises:
+        DocumentError: there is no such document. GraphError: its file is damaged. OSError: the change cannot be written, and
+        the document and its steps are as they were.
     """
-    path = path_of(folder, name)
-    if not path.exists():
-        raise DocumentError(f"document {name}: there is none of this id")
-    with open(path.with_suffix(".lock"), "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with _locked(folder, name) as path:
         before = load(folder, name)
         after = change(before)
         if after != before:
             said, about = step_name(before, after)
-            history.record(_steps(path), before, after, said, "" if alone else about)
-            write_atomically(path, to_json(after))
+            number, outdated = history.record(_steps(path), before, after, said, "" if alone else about)
+            try:
+                write_atomically(path, to_json(after))
+            except OSError:
+                history.drop(_steps(path), [number])
+                raise
+            history.settle(_steps(path), number, outdated)
     return after
 
 
@@ -60,18 +84,27 @@ def go(folder: Path, name: str, by: int) -> Graph:
     """Undo the last edit (by -1), or make the last one that was undone again (by 1); the document's graph comes out.
 
     Raises:
-        DocumentError: there is no such document.
+        As `update` does.
     """
-    path = path_of(folder, name)
-    if not path.exists():
-        raise DocumentError(f"document {name}: there is none of this id")
-    with open(path.with_suffix(".lock"), "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with _locked(folder, name) as path:
         before = load(folder, name)
         after = history.go(_steps(path), before, by)
         if after != before:
             write_atomically(path, to_json(after))
     return after
+
+
+@contextlib.contextmanager
+def _locked(folder: Path, name: str) -> Iterator[Path]:
+    """The document's file while nobody else writes it; what a process that was killed left half written is gone."""
+    path = path_of(folder, name)
+    if not path.exists():
+        raise DocumentError(f"document {name}: there is none of this id")
+    with open(path.with_suffix(".lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for left in folder.glob(f".{path.name}.*"):
+            left.unlink(missing_ok=True)
+        yield path
 
 
 def steps(folder: Path, name: str, now: Graph) -> history.History:
@@ -94,8 +127,9 @@ def stamp(folder: Path, name: str) -> tuple[int, int] | None:
 
 def recent(folder: Path, most: int = 10) -> list[str]:
     """Ids of the documents, last changed first."""
-    files = sorted(folder.glob("*.json"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
-    return [path.stem for path in files[:most]]
+    found = {path.stem: stamp(folder, path.stem) for path in folder.glob("*.json")}
+    times = {name: at for name, at in found.items() if at}  # no file of another name, none deleted meanwhile
+    return sorted(times, key=times.__getitem__, reverse=True)[:most]
 
 
 def path_of(folder: Path, name: str) -> Path:

@@ -63,10 +63,14 @@ class Session:
         self.graph, self.browser, self.memory = graph, browser, {}
         self.selected: str | None = None
         self.pushes = 0
+        self.planned = plan(graph, 100)
 
     def sent(self) -> StreamlitFlowState:
-        before = self.memory.get("revision", 0)
-        state = canvas._push(plan(self.graph, 100), self.memory, self.selected, LIGHT)
+        canvas.begin(self.memory)
+        before = self.memory["revision"]
+        if self.planned.graph != self.graph:
+            self.planned = plan(self.graph, 100)
+        state = canvas._push(self.planned, self.memory, self.selected, LIGHT)
         self.pushes += self.memory["revision"] > before
         return state
 
@@ -77,7 +81,7 @@ class Session:
         changes = canvas.read(event, self.memory)
         if deliver:
             self.browser.receive(state)
-        self.graph = canvas.apply(self.graph, changes)
+        self.graph = canvas.take(self.graph, changes, self.memory)
         if changes.selected or changes.selected_edge or changes.deselected:
             self.selected = changes.selected
         return changes

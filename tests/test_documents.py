@@ -63,3 +63,17 @@ def test_a_missing_or_damaged_document_is_told(home: Places) -> None:
     documents.path_of(home.documents, name).write_text("{")
     with pytest.raises(GraphError, match=f"document {name}: not JSON"):
         documents.load(home.documents, name)
+    documents.path_of(home.documents, name).write_bytes(b"\xff\xfe\x00{")
+    with pytest.raises(GraphError, match=f"document {name}: not UTF-8"):
+        documents.load(home.documents, name)
+    documents.path_of(home.documents, name).unlink()
+    documents.path_of(home.documents, name).mkdir()
+    with pytest.raises(documents.DocumentError, match="cannot be read: Is a directory"):
+        documents.load(home.documents, name)
+
+
+def test_files_of_other_names_beside_the_documents_are_not_documents(home: Places) -> None:
+    name = documents.create(home.documents, preset("small"))
+    (home.documents / "mine.json").write_text("{}")
+    (home.documents / f".{name}.json.abc").write_text("{")
+    assert documents.recent(home.documents) == [name]

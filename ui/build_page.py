@@ -11,7 +11,7 @@ from cortex.edit import change_kind
 from cortex.graph import Edge, Graph, Node
 from cortex.presets import tidy
 from cortex.registry import KINDS, ordered
-from ui import canvas, forms, page, session, start, wiring_panel
+from ui import canvas, forms, keys, page, session, start, wiring_panel
 from ui.faults import faults, hints
 from ui.forecast_card import forecast_card
 from ui.gallery import gallery
@@ -53,6 +53,7 @@ def _editor(graph: Graph) -> None:
         hints(planned)
         _sizes(planned, prepared)
         forecast_card(graph, planned, prepared)
+    keys.listen()
     with st.sidebar:
         _sidebar(planned)
 
@@ -98,13 +99,15 @@ def _canvas(planned: Plan) -> None:
     graph = session.graph() or planned.graph
     if graph != planned.graph:  # an event of the canvas ran this alone, and it or another tab has changed the graph
         planned, _ = start.look(graph, session.where(), wait=False)
-    changes = canvas.draw(planned, session.canvas(), session.selected(), theme())
+    memory = session.canvas()
+    changes = canvas.draw(planned, memory, session.selected(), theme())
     before = (session.selected(), session.selected_edge())
+    if changes.structural or changes.moved:
+        session.edit(lambda graph: canvas.take(graph, changes, memory))
     if changes.selected or changes.selected_edge or changes.deselected:
         session.select(changes.selected, changes.selected_edge)
-    if changes.structural or changes.moved:
-        session.edit(lambda graph: canvas.apply(graph, changes))
-    if changes.structural or changes.stale or (session.selected(), session.selected_edge()) != before:
+    told = session.NOTICE in st.session_state  # the edit could not be kept
+    if changes.structural or changes.stale or told or (session.selected(), session.selected_edge()) != before:
         st.rerun()
 
 

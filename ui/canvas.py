@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -31,6 +32,9 @@ from ui.theme import Theme
 _KEPT_PUSHES = 8
 # For so long after a push the component sends events of itself: that it took it, that it laid it out.
 _ECHO_MILLISECONDS = 1500
+# The last moment that a browser can name, and how far from the middle a card can be dragged, in pixels.
+_LAST_TIME = 8_640_000_000_000_000
+_FARTHEST = 1e6
 _OPPOSITE = {"left": "right", "right": "left", "top": "bottom", "bottom": "top"}
 
 
@@ -46,6 +50,7 @@ class Changes:
     selected_edge: tuple[str, str, str] | None = None
     deselected: bool = False
     stale: bool = False  # the browser has not taken the last push, so it has to be sent again
+    learnt: dict[str, Any] = field(default_factory=dict)  # what to remember once the changes are made
 
     @property
     def structural(self) -> bool:
@@ -55,10 +60,31 @@ class Changes:
 def draw(planned: Plan, memory: dict[str, Any], selected: str | None, theme: Theme, height: int = 440) -> Changes:
     """Show the graph and give back what the user did to it; `memory` is kept between script runs.
 
-    The caller applies the changes and reruns; a call whose graph is not what the browser shows sends it anew.
+    The caller applies the changes with `take` and reruns; a call whose graph is not what the browser shows sends it anew.
     """
-    state = _push(planned, memory, selected, theme)
-    value = streamlit_flow(
+    begin(memory)
+    changes = read(_shown(_push(planned, memory, selected, theme), theme, height), memory)
+    if not (changes.structural or changes.moved):
+        memory.update(changes.learnt)
+    return changes
+
+
+def begin(memory: dict[str, Any]) -> None:
+    """Give a new memory numbers of its own: the browser may still show, and tell of, what another one pushed, for another
+    document or before the server was killed."""
+    memory.setdefault("revision", secrets.randbelow(2**40))
+
+
+def _shown(state: StreamlitFlowState, theme: Theme, height: int) -> StreamlitFlowState:
+    """Send the state to the component; its last event comes back, or the state where it has sent none that can be read."""
+    try:
+        return _component(state, theme, height)
+    except (AssertionError, AttributeError, KeyError, TypeError):  # what the browser sent has not the form of an event
+        return state
+
+
+def _component(state: StreamlitFlowState, theme: Theme, height: int) -> StreamlitFlowState:
+    return streamlit_flow(
         "canvas.flow",
         state,
         height=height,
@@ -72,7 +98,6 @@ def draw(planned: Plan, memory: dict[str, Any], selected: str | None, theme: The
         hide_watermark=True,
         style={"backgroundColor": theme.background, "borderRadius": "6px"},
     )
-    return read(value, memory)
 
 
 def apply(graph: Graph, changes: Changes) -> Graph:
@@ -87,71 +112,132 @@ def apply(graph: Graph, changes: Changes) -> Graph:
     return graph.move(changes.moved)
 
 
-def read(value: StreamlitFlowState, memory: dict[str, Any]) -> Changes:
-    """The changes that an event of the component means; none when it is one of ours or was read before."""
-    if value.timestamp <= max(memory["timestamp"], memory.get("accepted", 0)):
+def take(graph: Graph, changes: Changes, memory: dict[str, Any]) -> Graph:
+    """`apply`, and the event counts as read from now on.
+
+    Both in one: a script that is stopped between reading and applying leaves the event to be read again by the next.
+    """
+    graph = apply(graph, changes)
+    memory.update(changes.learnt)
+    return graph
+
+
+def read(value: StreamlitFlowState, memory: Mapping[str, Any]) -> Changes:
+    """The changes that an event of the component means; none when it is one of ours or was read before.
+
+    An event of which a part is not as the component sends it says nothing, since what it leaves out would be read as deleted:
+    the picture is sent again. `memory` stays as it is; what is to be remembered is in `learnt`.
+    """
+    at = value.timestamp
+    if type(at) is not int or not max(memory["timestamp"], memory.get("accepted", 0)) < at <= _LAST_TIME:
         return Changes()
-    memory["accepted"] = value.timestamp
-    revisions = [node.data.get("revision") for node in value.nodes if node.data.get("revision") is not None]
-    revision = str(max(revisions, default=memory["revision"]))
-    stale = revision != str(memory["revision"])
-    if stale:
-        memory["resend"] = True
-    base = memory["pushed"].get(revision)
-    if base is None:
-        return Changes(stale=True)
-    if memory.get("arrived") is None and not stale:
-        memory["arrived"] = value.timestamp
-    echo = stale or value.timestamp - memory["arrived"] < _ECHO_MILLISECONDS
-    changes = Changes(stale=stale)
+    learnt: dict[str, Any] = {"accepted": at}
+    if not _sound(value):
+        return Changes(stale=True, learnt={**learnt, "resend": True})
+    heard = _revision(value, memory)
+    stale = heard != str(memory["revision"])
+    base = memory["pushed"].get(heard)
+    if base is None or not _follows(value, base):
+        return Changes(stale=True, learnt={**learnt, "resend": True})
+    arrived = memory.get("arrived")
+    if not stale:
+        arrived = learnt["arrived"] = at if arrived is None else arrived
+    echo = stale or at - arrived < _ECHO_MILLISECONDS
+    changes = Changes(stale=stale, learnt=learnt)
     there = {node.id: (node.position["x"], node.position["y"]) for node in value.nodes}
-    changes.removed = [node_id for node_id in base["positions"] if node_id not in there]
+    known = {node_id: tuple(place) for node_id, place in base["positions"].items()}
+    changes.removed = [node_id for node_id in known if node_id not in there]
     changes.moved = {
-        node_id: place
-        for node_id, place in there.items()
-        if node_id in base["positions"] and tuple(base["positions"][node_id]) != place
+        node_id: place for node_id, place in there.items() if place != known.get(node_id, place) and _is_place(place)
     }
     edge_ids = {edge.id for edge in value.edges}
     gone = set(changes.removed)
     for edge_id, (source, target, port) in base["edges"].items():
         if edge_id not in edge_ids and not {source, target} & gone:
             changes.disconnected.append(Edge(source, target, port))
-    changes.connected = [
-        (edge.source, edge.target)
-        for edge in value.edges
-        if edge.id not in base["edges"] and edge.id not in memory.setdefault("drawn", [])
-    ]
-    memory["drawn"] = [edge.id for edge in value.edges if edge.id not in base["edges"]]
+    drawn = {edge.id: (edge.source, edge.target) for edge in value.edges if edge.id not in base["edges"]}
+    changes.connected = [ends for edge_id, ends in drawn.items() if edge_id not in base.get("drawn", ())]
     if value.selected_id in there:
         changes.selected = value.selected_id
     elif value.selected_id in base["edges"]:
         changes.selected_edge = tuple(base["edges"][value.selected_id])
-    elif not (echo or changes.structural or changes.moved):
+    elif value.selected_id is None and not (echo or changes.structural or changes.moved):
         changes.deselected = True  # nothing else sends an event that says nothing: a click on the empty canvas
     if changes.selected or changes.selected_edge or changes.deselected:
-        memory["shown"] = changes.selected  # the browser draws its ring by itself
+        learnt["shown"] = changes.selected  # the browser draws its ring by itself
     # What the browser shows now is known; the next event is told apart from it.
-    base["positions"] = {node_id: list(place) for node_id, place in there.items()}
-    base["edges"] = {edge_id: ends for edge_id, ends in base["edges"].items() if edge_id in edge_ids}
+    shows = {
+        "positions": {node_id: list(changes.moved.get(node_id, place)) for node_id, place in known.items() if node_id in there},
+        "edges": {edge_id: ends for edge_id, ends in base["edges"].items() if edge_id in edge_ids},
+        "drawn": list(drawn),
+    }
+    learnt["pushed"] = {**memory["pushed"], heard: shows}
+    learnt["heard"] = heard
+    if stale or changes.structural or not all(map(_is_place, there.values())):
+        learnt["resend"] = True  # also where the graph stays as it is: an edge that it has already, a disk that is full
     return changes
+
+
+def _sound(value: StreamlitFlowState) -> bool:
+    """Whether each part of an event is of the type that the component sends."""
+    selected = value.selected_id
+    return (
+        (selected is None or isinstance(selected, str))
+        and all(isinstance(node.id, str) and isinstance(node.data, dict) for node in value.nodes)
+        and all(isinstance(part, str) for edge in value.edges for part in (edge.id, edge.source, edge.target))
+    )
+
+
+def _follows(value: StreamlitFlowState, base: Mapping[str, Any]) -> bool:
+    """Whether a person can have come from the picture of a push to this one: cards and edges deleted, edges drawn."""
+    nodes, edges = {node.id for node in value.nodes}, {edge.id for edge in value.edges}
+    if len(nodes) < len(value.nodes) or len(edges) < len(value.edges) or not nodes <= base["positions"].keys():
+        return False
+    for edge in value.edges:
+        known = base["edges"].get(edge.id)
+        drawn = edge.id == f"st-flow-edge_{edge.source}-{edge.target}" and {edge.source, edge.target} <= nodes
+        if not (drawn if known is None else tuple(known[:2]) == (edge.source, edge.target)):
+            return False
+    return True
+
+
+def _revision(value: StreamlitFlowState, memory: Mapping[str, Any]) -> str:
+    """The push that an event is based on. A picture without nodes cannot say it: then the last one that was heard of, unless
+    the last push had no nodes either."""
+    now = str(memory["revision"])
+    said = {str(node.data.get("revision")) for node in value.nodes}
+    if said:
+        return said.pop() if len(said) == 1 else ""  # no push has that name
+    return now if not memory["pushed"][now]["positions"] else memory.get("heard", now)
+
+
+def _is_place(place: tuple[Any, ...]) -> bool:
+    """Whether a card can stand there: a document can hold numbers that no browser can, and a browser say none."""
+    return all(type(at) in (int, float) and abs(at) <= _FARTHEST for at in place)
+
+
+def _place(graph: Graph, node_id: str) -> tuple[float, float]:
+    place = graph.layout.get(node_id, (0.0, 0.0))
+    return place if _is_place(place) else (0.0, 0.0)
 
 
 def _push(planned: Plan, memory: dict[str, Any], selected: str | None, theme: Theme) -> StreamlitFlowState:
     """The state to send: stamped anew when the graph is not what was last sent, else exactly as it was."""
     graph = planned.graph
     cards = {node.id: (card(planned, node, theme), card_style(planned, node, theme)) for node in graph.nodes}
-    places = {node.id: graph.layout.get(node.id, (0.0, 0.0)) for node in graph.nodes}
+    places = {node.id: _place(graph, node.id) for node in graph.nodes}
     edges = {_edge_id(edge): edge for edge in graph.edges}
     look = json.dumps([cards, sorted(edges), theme.dark])
     signature = hashlib.sha256(look.encode()).hexdigest()
     shown = memory.get("pushed", {}).get(str(memory.get("revision")))
     in_place = shown is not None and shown["positions"] == {node_id: list(place) for node_id, place in places.items()}
     selection_shown = selected == memory.get("shown")
-    if signature != memory.get("signature") or not in_place or not selection_shown or memory.pop("resend", False):
+    asked = memory.pop("resend", False)
+    if signature != memory.get("signature") or not in_place or not selection_shown or asked:
         memory["signature"], memory["shown"] = signature, selected
         memory["revision"] = memory.get("revision", 0) + 1
         memory["timestamp"] = max(memory.get("timestamp", 0), memory.get("accepted", 0)) + 1
-        memory["drawn"], memory["arrived"] = [], None
+        memory["arrived"] = None
         pushed = memory.setdefault("pushed", {})
         pushed[str(memory["revision"])] = {
             "positions": {node_id: list(place) for node_id, place in places.items()},

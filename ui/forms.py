@@ -79,7 +79,9 @@ def node_form(planned: Plan, node: Node) -> None:
         st.button(
             plain(f"Remove the unknown setting {name}"),
             key=f"drop.{node.id}.{name}",
-            on_click=lambda name=name: session.edit(lambda graph: graph.without_param(node.id, name)),
+            on_click=lambda name=name: session.edit(
+                lambda graph: graph.without_param(node.id, name) if node.id in graph else graph
+            ),
         )
 
 

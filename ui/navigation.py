@@ -18,7 +18,9 @@ def navigation() -> StreamlitPage:
     st.session_state[session.ENTERED] = True
     return st.navigation(
         [
-            st.Page("pages/build.py", title="Build", icon=":material/account_tree:", default=True),
+            # Not the name of its file: an open page that finds its server started anew would be taken to pages/build.py at
+            # /build, which Streamlit's own list of pages has and this one has not: "Page not found" at the next reload.
+            st.Page("pages/build.py", title="Build", icon=":material/account_tree:", url_path="home", default=True),
             st.Page("pages/data.py", title="Data", icon=":material/dataset:"),
             st.Page("pages/train.py", title="Train", icon=":material/monitoring:"),
             st.Page("pages/runs.py", title="Runs", icon=":material/table_rows:"),

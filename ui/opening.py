@@ -35,8 +35,9 @@ def opening() -> None:
     except GraphError as error:
         st.error("  \n".join(map(plain, error.problems[:20])))
     else:
-        session.open_graph(graph)
-        st.rerun()
+        if session.open_graph(graph):
+            st.rerun()
+        session.show_notice()
 
 
 def _text(file: UploadedFile) -> str | None:

@@ -58,8 +58,11 @@ def document_id() -> str | None:
                 _switch(name)
             return name
     if asked and GRAPH in st.session_state and asked == st.session_state.get(DOCUMENT):
-        if _kept_again(lambda graph: graph) is not None:
-            return document_id()
+        try:
+            if _kept_again():
+                return document_id()
+        except OSError as error:
+            notify(f"The file of this graph is gone, and it cannot be kept anew: {_cannot_write(error)}")
     elif asked:
         notify("The graph that the address names is not there any more.")
         st.query_params.pop("doc", None)
@@ -75,21 +78,28 @@ def graph() -> Graph | None:
     if st.session_state.get(STAMP) != stamp or GRAPH not in st.session_state:
         try:
             loaded = documents.load(where().documents, name)
-        except GraphError as error:
-            st.session_state[NOTICE] = str(error)
-            close()
-            return None
+        except (GraphError, documents.DocumentError) as error:
+            loaded = _rescued(name, error)
+            if loaded is None:
+                return None
+            stamp = documents.stamp(where().documents, st.session_state[DOCUMENT])
         st.session_state[GRAPH], st.session_state[STAMP] = to_document(loaded), stamp
     return from_document(st.session_state[GRAPH])
 
 
-def open_graph(new: Graph) -> None:
-    """Start editing a graph as a new document; nodes that have no place yet get one."""
+def open_graph(new: Graph) -> bool:
+    """Start editing a graph as a new document; nodes that have no place yet get one. False, and a line to show, where it cannot
+    be kept."""
     if any(node.id not in new.layout for node in new.nodes):
         from cortex.presets import tidy  # loads torch, which a page that only lists runs does without
 
         new = tidy(new)
-    _switch(documents.create(where().documents, new))
+    try:
+        _switch(documents.create(where().documents, new))
+    except OSError as error:
+        notify(f"The graph cannot be opened: {_cannot_write(error)}")
+        return False
+    return True
 
 
 def open_document(name: str) -> None:
@@ -105,30 +115,14 @@ def close() -> None:
 
 
 def edit(change: Callable[[Graph], Graph], *, alone: bool = False) -> Graph:
-    """Apply a change to the document and keep it. What the change refuses (EditError) is told, and nothing is changed."""
-    name = st.session_state.get(DOCUMENT) or document_id()
-    try:
-        after = documents.update(where().documents, name or "", change, alone=alone)
-    except documents.DocumentError:
-        after = _kept_again(change)
-        if after is None:
-            return Graph()
-        name = st.session_state[DOCUMENT]
-    except EditError as error:
-        notify(str(error))
-        return graph() or Graph()
-    except GraphError as error:
-        notify(f"The file of this graph was damaged outside the app; it is left as it is. {error}")
-        close()
-        return Graph()
-    return _edited(name, after)
+    """Apply a change to the document and keep it. What the change refuses (EditError), and what cannot be written, is told, and
+    nothing is changed."""
+    return _kept(lambda name: documents.update(where().documents, name, change, alone=alone))
 
 
 def go(by: int) -> None:
     """Undo the last edit (-1), or make the last undone one again (1)."""
-    name = document_id()
-    if name:
-        _edited(name, documents.go(where().documents, name, by))
+    _kept(lambda name: documents.go(where().documents, name, by))
 
 
 def steps() -> History:
@@ -137,24 +131,73 @@ def steps() -> History:
     return documents.steps(where().documents, name, now) if name and now else History()
 
 
-def _edited(name: str, after: Graph) -> Graph:
+def _kept(write: Callable[[str], Graph]) -> Graph:
+    """The document's graph after `write`, which gets its id, twice where the document was deleted and goes on as another."""
+    name = st.session_state.get(DOCUMENT) or document_id() or ""
+    try:
+        try:
+            after = write(name)
+        except documents.DocumentError:
+            if not _kept_again():
+                return Graph()
+            after = write(st.session_state[DOCUMENT])
+        except GraphError as error:
+            return _rescued(name, error) or Graph()
+    except EditError as error:
+        notify(str(error))
+        return graph() or Graph()
+    except OSError as error:
+        notify(f"This change is not kept: {_cannot_write(error)} What was kept before is as it was.")
+        return graph() or Graph()
+    return _edited(after)
+
+
+def _cannot_write(error: OSError) -> str:
+    return f"{error.strerror or error}, in {where().documents}. Make room and try again."
+
+
+def _edited(after: Graph) -> Graph:
     st.session_state[GRAPH] = to_document(after)
-    st.session_state[STAMP] = documents.stamp(where().documents, name)
+    st.session_state.pop(STAMP, None)  # another tab may have written since, so it is read again
     if selected() and selected() not in after:
         select(None)
     return after
 
 
-def _kept_again(change: Callable[[Graph], Graph]) -> Graph | None:
+def _kept_again() -> bool:
     """The document was deleted outside the app: this session's copy becomes a new one, so that nothing is lost."""
     if GRAPH not in st.session_state:
         notify("This graph is not there any more.")
         close()
-        return None
-    after = change(from_document(st.session_state[GRAPH]))
-    st.session_state[DOCUMENT] = documents.create(where().documents, after)
+        return False
+    copy = from_document(st.session_state[GRAPH])
+    st.session_state[DOCUMENT] = documents.create(where().documents, copy, like=st.session_state.get(DOCUMENT))
+    st.session_state.pop(STAMP, None)
     notify("The file of this graph was deleted outside the app; it goes on as a new document.")
-    return after
+    return True
+
+
+def _rescued(name: str, error: ValueError) -> Graph | None:
+    """The file of a document was damaged outside the app. It is left as it is, and what the document held after its last edit
+    goes on as a new one; None where nobody knows that any more."""
+    last = documents.last_good(where().documents, name)
+    if last is None and GRAPH in st.session_state and st.session_state.get(DOCUMENT) == name:
+        last = from_document(st.session_state[GRAPH])
+    told = f"The file of this graph was damaged outside the app; it is left as it is. {error}"
+    if last is None or not _opened_again(last, name):
+        notify(told)
+        close()
+        return None
+    notify(f"{told} The graph goes on as a new document, as it was after its last edit.")
+    return last
+
+
+def _opened_again(last: Graph, name: str) -> bool:
+    try:
+        _switch(documents.create(where().documents, last, like=name))
+    except OSError:
+        return False
+    return True
 
 
 def keep_in_url(**params: str | None) -> None:

@@ -61,16 +61,24 @@ def test_a_second_source_for_one_port_is_a_fault_on_its_node(tab: Tab) -> None:
     expect(tab.node("head")).to_contain_text("waits for norm")
 
 
-def test_backspace_deletes_the_selected_node_and_its_edges(tab: Tab) -> None:
+@pytest.mark.parametrize("key", ["Backspace", "Delete"])
+def test_a_key_deletes_the_selected_node_with_its_edges_and_ctrl_z_brings_it_back(key: str, tab: Tab) -> None:
     tab.open_preset()
     tab.node("block_2").click()
     tab.settle(1)
-    tab.page.keyboard.press("Backspace")
-    expect(tab.node("block_2")).not_to_be_attached()
-    tab.click_pane()  # the component tells of it with its next event
-    expect(tab.node("block_3")).to_contain_text("nothing is connected to it")
+    tab.page.keyboard.press(key)
+    expect(tab.node("block_3")).to_contain_text("nothing is connected to it")  # told at once, without another click
     assert "block_2" not in tab.ids()
     assert not any("block_2" in edge for edge in tab.edges())
+    tab.page.keyboard.press("Control+z")
+    expect(tab.node("block_2")).to_be_visible()
+    expect(tab.node("block_3")).not_to_contain_text("nothing is connected to it")
+    assert "block_2" in tab.ids()
+    tab.settle()
+    tab.node("loss").click()
+    tab.page.keyboard.press("Control+Shift+z")
+    expect(tab.node("block_2")).not_to_be_attached()
+    assert "block_2" not in tab.ids()
 
 
 def test_a_node_is_added_wired_and_deleted_with_buttons(tab: Tab) -> None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+from urllib.parse import urlsplit
+
 import pytest
 from browser.conftest import Tab
 from playwright.sync_api import expect
@@ -37,3 +41,26 @@ def test_a_fault_is_mended_by_its_button_and_every_edit_can_be_undone(tab: Tab) 
     other.settle(1)
     other.button("Undo").click()
     expect(other.node("block_2")).to_contain_text("must divide")
+
+
+def test_a_server_killed_while_a_graph_is_edited_goes_on_in_the_open_page(tab: Tab) -> None:
+    tab.open_preset()
+    tab.drag("loss", 150, 20).settle(1)
+    before = tab.graph()
+    os.killpg(tab.server.process.pid, signal.SIGKILL)
+    tab.server.process.wait()
+    tab.drag("head", -10, 60)  # which nobody hears of any more
+    tab.server.start()
+    expect(tab.button("Undo")).to_be_enabled(timeout=60_000)
+    tab.settle(1)
+    assert tab.graph() == before
+    tab.button("Undo").click()
+    tab.settle(1)
+    assert tab.graph().layout["loss"] != before.layout["loss"]
+    assert urlsplit(tab.page.url).path in ("", "/")  # what a reload asks for
+    tab.page.reload()
+    expect(tab.node("loss")).to_be_visible()
+    expect(tab.page.get_by_text("Page not found")).not_to_be_attached()
+    tab.button("Redo").click()
+    tab.settle(1)
+    assert tab.graph() == before
