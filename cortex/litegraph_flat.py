@@ -5,7 +5,7 @@ Its own input and output boxes are wires and go; a box inside a subgraph is name
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -20,13 +20,14 @@ End = tuple[str, int]
 class Flat:
     """`boxes`: by their way, in the order of the document; `feeds`: for each box the ends that go into its inputs, as
     (input number, source), in the order of the links; `inside`: for each box and subgraph the subgraphs that it is in,
-    outermost first; `groups`: the subgraphs by their way; `cut`: boxes whose input comes from nowhere; `strays`: input and
-    output boxes that are in no subgraph."""
+    outermost first; `groups`: the subgraphs by their way; `taken`: how many inputs of each are linked; `cut`: boxes whose
+    input comes from nowhere; `strays`: input and output boxes that are in no subgraph."""
 
     boxes: dict[str, Box] = field(default_factory=dict)
     feeds: dict[str, list[tuple[int, str]]] = field(default_factory=dict)
     inside: dict[str, tuple[Box, ...]] = field(default_factory=dict)
     groups: dict[str, Box] = field(default_factory=dict)
+    taken: Counter[str] = field(default_factory=Counter)
     cut: list[str] = field(default_factory=list)
     strays: list[Box] = field(default_factory=list)
 
@@ -89,6 +90,8 @@ def flatten(sheet: Sheet) -> Flat:
     for way in flat.boxes:
         flat.feeds[way] = []
     for (way, port), starts in sources.items():
+        if way in flat.groups:
+            flat.taken[way] += 1
         if way not in flat.boxes:
             continue
         for start in starts:

@@ -51,6 +51,11 @@ def _of_wiring(sheet: Sheet, flat: Flat) -> Iterator[Sentence]:
         yield None, f"{count(sheet.loose, 'link')} to a node that is not there: left out"
     for way, box in flat.groups.items():
         yield from _of_subgraph(way, box)
+        if flat.taken[way] > 1:
+            yield way, f"has {flat.taken[way]} inputs: all but the first would have been left out"
+        outputs = sum(inner.type == OUTPUT for inner in box.inner.boxes) if box.inner else 0
+        if outputs > 1:
+            yield way, f"gives {outputs} values: what follows would have been given them all at once, and failed"
     for way in dict.fromkeys(flat.cut):
         yield way, "is linked to a part of a subgraph that gives nothing: left out"
     texts = [way for way, box in flat.boxes.items() if role(box) == "source"]

@@ -69,7 +69,7 @@ def _without_place(flat: Flat) -> list[str]:
     """One line for the node types for pictures, one for each other that has no place here, and one where there is nothing to
     translate."""
     if flat.strays and not any(role(box) in ("source", "loss") for box in flat.boxes.values()):
-        return ["this is a subgraph by itself, expected the document that refers to it; choose both files together"]
+        return ["this is a subgraph by itself, expected the document that refers to it, with this file beside it"]
     if not flat.boxes:
         return ["there is no node in it, expected data, layers and a Loss"]
     pictures: dict[str, list[str]] = {}

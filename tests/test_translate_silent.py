@@ -48,6 +48,19 @@ def test_a_subgraph_in_a_subgraph_is_found_in_properties_alone() -> None:
     assert "its inside is looked for in properties.subgraph alone" in said(translate(text(chain(outer))))
 
 
+def test_a_subgraph_of_several_inputs_or_outputs_is_said_to_have_had_one() -> None:
+    low, high, first, second = (node(key, "graph/input") for key in (1, 2, 5, 6))
+    low["pos"], first["type"], second["type"] = [0, 300], "graph/output", "graph/output"
+    inner = document(
+        [low, high, node(3, "GELU"), node(4, "Add"), first, second], [(1, 0, 3, 0), (3, 0, 4, 1), (2, 0, 4, 0), (4, 0, 5, 0)]
+    )
+    nodes = chain(block(3), node(4, "graph/subgraph", "Join", subgraph=inner))
+    found = translate(text(nodes, [(1, 0, 2, 0), (2, 0, 3, 0), (2, 0, 4, 0), (3, 0, 4, 1), (4, 0, 5, 0), (5, 0, 6, 0)]))
+    assert "node 4): has 2 inputs: all but the first would have been left out" in said(found)
+    assert "node 4): gives 2 values: what follows would have been given them all at once, and failed" in said(found)
+    assert "inputs:" not in said(translate(text(chain(embedded("graph/subgraph", "node")))))
+
+
 def test_a_referenced_file_that_may_be_missing_is_said() -> None:
     files = {"blocks.json": json.dumps(group())}
     there = node(3, "graph/subgraph_ref", subgraph_name="blocks.json", subgraph_path="subgraphs/blocks.json")
@@ -134,7 +147,7 @@ def test_a_template_of_which_a_node_is_made_is_not_missed() -> None:
 
 def test_a_subgraph_by_itself_is_told_so_in_one_line() -> None:
     (line,) = translate(json.dumps(group())).report.refused
-    assert line == "this is a subgraph by itself, expected the document that refers to it; choose both files together"
+    assert line == "this is a subgraph by itself, expected the document that refers to it, with this file beside it"
 
 
 def test_flatten_is_named_with_the_pictures_that_it_is_for() -> None:
