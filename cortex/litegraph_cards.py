@@ -10,13 +10,13 @@ from cortex.elements import NAME
 from cortex.graph import Edge, Node, Template
 from cortex.litegraph import INPUT, INSIDE, OUTPUT, Box, Sheet
 from cortex.litegraph_flat import ends_of
+from cortex.litegraph_ids import Ids
 
 CARD = "Subgraph"
 
 # The node of a box by the way to it and its id; the port of a node that its input of that number is.
 MakeNode = Callable[[str, str], Node]
 PortOf = Callable[[str, int], str]
-NameOf = Callable[[Box, set[str]], str]
 
 
 class NoCard(ValueError):
@@ -33,7 +33,6 @@ class Cards:
 
     make: MakeNode
     port: PortOf
-    name: NameOf
     templates: dict[str, Template] = field(default_factory=dict)
     ids: dict[str, str] = field(default_factory=dict)
     nodes: dict[str, Node] = field(default_factory=dict)
@@ -45,15 +44,16 @@ class Cards:
             NoCard: a subgraph cannot be one card.
         """
         names: dict[str, str] = {}
+        ids = Ids()
         nodes: list[Node] = []
         ports: dict[str, list[str]] = {}
         inputs = {box.key: number for number, box in enumerate(ends_of(sheet, INPUT))} if way else {}
         outputs = [box.key for box in ends_of(sheet, OUTPUT)] if way else []
         for box in sheet.boxes:
             here = f"{way}{box.key}"
-            if way and box.type in (INPUT, OUTPUT):
+            if box.type in (INPUT, OUTPUT):
                 continue
-            names[box.key] = self.name(box, set(names.values()))
+            names[box.key] = ids.free(box)
             self.ids[here] = card or names[box.key]
             if box.type in INSIDE:
                 template = self._template(box, here, card or names[box.key])

@@ -5,8 +5,10 @@ Its own input and output boxes are wires and go; a box inside a subgraph is name
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter, deque
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from cortex.litegraph import INPUT, INSIDE, OUTPUT, Box, Sheet
 
@@ -17,46 +19,66 @@ End = tuple[str, int]
 @dataclass
 class Flat:
     """`boxes`: by their way, in the order of the document; `feeds`: for each box the ends that go into its inputs, as
-    (input number, source); `inside`: for each box the subgraphs that it is in, outermost first; `empty`: subgraphs with
-    nothing in them; `cut`: boxes whose input comes from nowhere."""
+    (input number, source), in the order of the links; `inside`: for each box and subgraph the subgraphs that it is in,
+    outermost first; `groups`: the subgraphs by their way; `taken`: how many inputs of each are linked; `cut`: boxes whose
+    input comes from nowhere; `strays`: input and output boxes that are in no subgraph."""
 
     boxes: dict[str, Box] = field(default_factory=dict)
     feeds: dict[str, list[tuple[int, str]]] = field(default_factory=dict)
     inside: dict[str, tuple[Box, ...]] = field(default_factory=dict)
-    empty: list[Box] = field(default_factory=list)
+    groups: dict[str, Box] = field(default_factory=dict)
+    taken: Counter[str] = field(default_factory=Counter)
     cut: list[str] = field(default_factory=list)
+    strays: list[Box] = field(default_factory=list)
 
-    def feeding(self, way: str) -> list[str]:
+    def box(self, way: str) -> Box:
+        """A box or a subgraph."""
+        return self.boxes[way] if way in self.boxes else self.groups[way]
+
+    def feeding(self, way: str) -> tuple[str, ...]:
         """The boxes that feed this one, in the order of its inputs."""
-        return [source for _, source in sorted(self.feeds.get(way, ()), key=lambda feed: feed[0])]
+        return self._sources.get(way, ())
 
-    def fed_by(self, way: str) -> list[str]:
+    def fed_by(self, way: str) -> tuple[str, ...]:
         """The boxes that this one feeds."""
-        return [target for target, feeds in self.feeds.items() if any(source == way for _, source in feeds)]
+        return self._targets.get(way, ())
 
-    def ordered(self) -> list[str]:
+    @cached_property
+    def ordered(self) -> tuple[str, ...]:
         """The boxes, each after those that feed it; those in a cycle or behind one are left out."""
-        waiting, done, order = list(self.boxes), set(), []
-        while ready := [way for way in waiting if set(self.feeding(way)) <= done]:
-            order.extend(ready)
-            done.update(ready)
-            waiting = [way for way in waiting if way not in done]
-        return order
+        missing = {way: len(set(self.feeding(way))) for way in self.boxes}
+        ready, order = deque(way for way in self.boxes if not missing[way]), []
+        while ready:
+            order.append(ready.popleft())
+            for target in self.fed_by(order[-1]):
+                missing[target] -= 1
+                if not missing[target]:
+                    ready.append(target)
+        return tuple(order)
 
     def behind(self, starts: Iterable[str]) -> set[str]:
         """These boxes and all that they feed, near and far."""
-        return _closure(starts, self._targets())
+        return _closure(starts, self._targets)
 
     def before(self, ends: Iterable[str]) -> set[str]:
         """These boxes and all that feeds them, near and far."""
-        return _closure(ends, {way: self.feeding(way) for way in self.boxes})
+        return _closure(ends, self._sources)
 
-    def _targets(self) -> dict[str, list[str]]:
-        targets: dict[str, list[str]] = {way: [] for way in self.boxes}
-        for target, feeds in self.feeds.items():
-            for _, source in feeds:
-                targets[source].append(target)
-        return targets
+    @cached_property
+    def _sources(self) -> dict[str, tuple[str, ...]]:
+        return {way: tuple(source for _, source in sorted(feeds, key=_input)) for way, feeds in self.feeds.items()}
+
+    @cached_property
+    def _targets(self) -> dict[str, tuple[str, ...]]:
+        targets: dict[str, dict[str, None]] = {way: {} for way in self.boxes}
+        for target, sources in self._sources.items():
+            for source in sources:
+                targets[source][target] = None
+        return {way: tuple(found) for way, found in targets.items()}
+
+
+def _input(feed: tuple[int, str]) -> int:
+    return feed[0]
 
 
 def flatten(sheet: Sheet) -> Flat:
@@ -68,6 +90,8 @@ def flatten(sheet: Sheet) -> Flat:
     for way in flat.boxes:
         flat.feeds[way] = []
     for (way, port), starts in sources.items():
+        if way in flat.groups:
+            flat.taken[way] += 1
         if way not in flat.boxes:
             continue
         for start in starts:
@@ -88,17 +112,16 @@ def ends_of(sheet: Sheet, kind: str) -> list[Box]:
 def _open(
     sheet: Sheet, way: str, inside: tuple[Box, ...], flat: Flat, wires: dict[End, End | None], sources: dict[End, list[End]]
 ) -> None:
-    opened = {}
     for box in sheet.boxes:
         here = f"{way}{box.key}"
-        if box.type in (INPUT, OUTPUT) and inside:
+        if box.type in (INPUT, OUTPUT):
+            flat.strays.extend([] if inside else [box])
             continue
+        flat.inside[here] = inside
         if box.type not in INSIDE:
-            flat.boxes[here], flat.inside[here] = box, inside
+            flat.boxes[here] = box
             continue
-        opened[box.key] = box
-        if box.inner is None or all(inner.type in (INPUT, OUTPUT) for inner in box.inner.boxes):
-            flat.empty.append(box)
+        flat.groups[here] = box
         if box.inner is None:
             wires[here, 0] = (here, 0)  # its input, which is looked up among the sources
             continue
@@ -128,7 +151,7 @@ def _follow(start: End, wires: dict[End, End | None], sources: dict[End, list[En
     return start[0]
 
 
-def _closure(starts: Iterable[str], step: dict[str, list[str]]) -> set[str]:
+def _closure(starts: Iterable[str], step: Mapping[str, Sequence[str]]) -> set[str]:
     seen, stack = set(), list(starts)
     while stack:
         way = stack.pop()

@@ -15,14 +15,16 @@ PROJECT = Path(__file__).parents[1]
 FLOORS: dict[int, tuple[str, ...]] = {
     0: (
         "cortex", "cortex.codes", "cortex.colours", "cortex.comparable", "cortex.config", "cortex.corpus",
-        "cortex.elements", "cortex.gather", "cortex.generate", "cortex.kinds", "cortex.machine", "cortex.markup",
+        "cortex.elements", "cortex.gather", "cortex.generate", "cortex.kinds", "cortex.litegraph_json",
+        "cortex.litegraph_report", "cortex.machine", "cortex.markup",
         "cortex.measured", "cortex.metrics", "cortex.muon", "cortex.padding", "cortex.params", "cortex.pareto",
         "cortex.places", "cortex.report_style", "cortex.room", "cortex.shapes", "cortex.spread", "cortex.units",
         "cortex.verbs",
     ),
     1: (
         "cortex.blocks", "cortex.columns", "cortex.comparison_words", "cortex.curves", "cortex.device", "cortex.graph",
-        "cortex.hub", "cortex.kept", "cortex.labels", "cortex.lines", "cortex.optimize", "cortex.registry",
+        "cortex.hub", "cortex.kept", "cortex.labels", "cortex.lines", "cortex.litegraph_links", "cortex.optimize",
+        "cortex.registry",
         "cortex.tokenizer",
     ),
     2: (
@@ -40,12 +42,13 @@ FLOORS: dict[int, tuple[str, ...]] = {
     ),
     4: (
         "cortex.encode_rows", "cortex.expand", "cortex.feed", "cortex.hopeless", "cortex.kinds.gpt",
-        "cortex.kinds.transformer", "cortex.litegraph_cards", "cortex.litegraph_sense", "cortex.measures",
+        "cortex.kinds.transformer", "cortex.litegraph_ids", "cortex.litegraph_widths", "cortex.measures",
         "cortex.references", "cortex.resolve", "cortex.run_columns", "cortex.sources_hub", "cortex.train",
         "cortex.words",
     ),
     5: (
-        "cortex.layers", "cortex.model", "cortex.ranks", "cortex.row_store", "cortex.sound", "cortex.sources",
+        "cortex.layers", "cortex.litegraph_cards", "cortex.litegraph_sense", "cortex.litegraph_values", "cortex.model",
+        "cortex.ranks", "cortex.row_store", "cortex.sound", "cortex.sources",
         "cortex.standalone", "cortex.templates",
     ),
     6: (

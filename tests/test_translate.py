@@ -248,7 +248,7 @@ def test_an_empty_subgraph_passes_on_what_it_is_given() -> None:
     empty = document([node(1, "graph/input"), node(2, "graph/output")])
     found = translate(text(chain(node(3, "graph/subgraph", "Nothing", subgraph=empty), block(4))))
     assert plan(found.graph).issues == ()
-    assert "Nothing (graph/subgraph, node 3) is empty" in said(found)
+    assert "Nothing (graph/subgraph, node 3): is empty" in said(found)
 
 
 # Kinds beyond the chain

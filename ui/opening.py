@@ -7,7 +7,9 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from cortex.graph import Graph, GraphError, from_json
 from cortex.litegraph import is_litegraph
-from cortex.translate import Report, translate
+from cortex.litegraph_json import LARGEST, too_large
+from cortex.litegraph_report import Report
+from cortex.translate import translate
 from ui import session
 from ui.plain import plain
 
@@ -41,6 +43,9 @@ def opening() -> None:
 
 
 def _text(file: UploadedFile) -> str | None:
+    if file.size > 4 * LARGEST:  # bytes of a letter
+        st.error(plain(too_large(file.name, file.size)))
+        return None
     try:
         return file.getvalue().decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -75,11 +80,12 @@ def _open(graph: Graph) -> None:
 
 def _report(report: Report) -> None:
     """What was translated, and what the original would have done wrong unsaid."""
-    st.success(f"{len(report.translated)} nodes of the older tool translated", icon=":material/check:")
+    st.success(f"{report.nodes} nodes of the older tool translated", icon=":material/check:")
     if report.wrong_there:
         said = "\n".join(f"* {plain(remark)}" for remark in report.wrong_there)
         st.warning(f"What it would have done without a word:\n\n{said}", icon=":material/warning:")
     changed = [node for node in report.translated if node.changes]
     if changed:
-        with st.expander(f"What was changed in {len(changed)} of them"):
-            st.markdown("\n".join(f"* **{plain(node.node)}**: {plain('; '.join(node.changes))}" for node in changed))
+        with st.expander(f"What was changed in {sum(bool(node.node) for node in changed)} of them"):
+            rows = (f"* **{plain(node.node or node.there)}**: {plain('; '.join(node.changes))}" for node in changed)
+            st.markdown("\n".join(rows))

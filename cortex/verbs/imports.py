@@ -27,7 +27,7 @@ class Beside(Mapping[str, str]):
             raise KeyError(name)
         for folder in self._folders:
             if (folder / name).is_file():
-                return read_text(folder / name)
+                return _text(folder / name)
         raise KeyError(name)
 
     def __contains__(self, name: object) -> bool:
@@ -48,10 +48,11 @@ def import_document(arguments: argparse.Namespace) -> int:
     """Translate a document and say what became of it; the document goes to a file or to standard output."""
     from cortex.builder import plan
     from cortex.describe import describe_issue
-    from cortex.translate import describe_report, in_words, translate
+    from cortex.litegraph_report import describe_report, in_words
+    from cortex.translate import translate
 
     path = Path(arguments.file)
-    found = translate(read_text(path), name=path.name, beside=Beside(path))
+    found = translate(_text(path), name=path.name, beside=Beside(path))
     if found.graph is None:
         if not arguments.json:
             raise UserError("\n".join(found.report.refused))
@@ -73,6 +74,16 @@ def import_document(arguments: argparse.Namespace) -> int:
     else:
         print(to_json(found.graph), end="")
     return OK
+
+
+def _text(path: Path) -> str:
+    """The text of a document, none of which is read where it is too large to be one."""
+    from cortex.litegraph_json import LARGEST, too_large
+
+    size = path.stat().st_size if path.is_file() else 0
+    if size > 4 * LARGEST:  # bytes of a letter
+        raise UserError(too_large(str(path), size))
+    return read_text(path)
 
 
 def _write(path: Path, text: str) -> None:
