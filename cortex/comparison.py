@@ -1,6 +1,6 @@
 """Several runs beside each other, in numbers and words: what the verb compare prints and a report shows.
 
-The numbers are those of the pages: rows by runs.summary(), settings and graph differences by compare.py, intervals by
+The numbers are those of the pages: rows by run_summary.py, settings and graph differences by compare.py, intervals by
 spread.py, what may be compared at all by comparable.py.
 """
 
@@ -16,7 +16,8 @@ from cortex import comparable
 from cortex.compare import GraphDifference, differing, graph_difference, settings
 from cortex.graph import Graph
 from cortex.references import NAMES, known_references
-from cortex.runs import Run, RunError, list_runs, summary
+from cortex.run_summary import summary
+from cortex.runs import Run, RunError, list_runs
 from cortex.spread import Difference, Interval, difference_interval, mean_interval
 
 # What runs are judged by, the lower the better: key of a row, title.

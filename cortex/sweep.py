@@ -20,7 +20,9 @@ from typing import Any
 
 from cortex.graph import Graph, GraphError, from_document
 from cortex.places import json_line, to_json, write_atomically
-from cortex.runs import ACTIVE, Run, RunError, summary, worker_alive
+from cortex.processes import worker_alive
+from cortex.run_summary import summary
+from cortex.runs import ACTIVE, Run, RunError
 
 FORMAT, VERSION = "cortexnodus/sweep", 1
 METHODS = ("grid", "random", "tpe")

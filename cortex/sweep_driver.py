@@ -21,8 +21,10 @@ from cortex.corpus import CorpusError
 from cortex.data import Prepared, prepare, source_node
 from cortex.graph import Node
 from cortex.places import to_json, write_atomically
+from cortex.processes import process_started
 from cortex.queue import slots
-from cortex.runs import ACTIVE, Run, RunError, process_started, summary
+from cortex.run_summary import summary
+from cortex.runs import ACTIVE, Run, RunError
 from cortex.space import Axis, Values, axis_of, combinations, draws, with_values
 from cortex.sweep import OBJECTIVES, OVER, Sweep, SweepError, Trial, create_sweep, trials, values_of
 from cortex.sweep_check import MOST_DRAWS, Checker, planned_trials

@@ -20,11 +20,12 @@ import pytest
 # Before torch is loaded, here and in child processes: models this small only lose by a second thread.
 os.environ["OMP_NUM_THREADS"] = "1"
 
+from cortex.creating import create_run
 from cortex.data import Prepared, prepare
 from cortex.graph import Edge, Graph, Node
 from cortex.places import Places, places
 from cortex.presets import preset
-from cortex.runs import Run, create_run
+from cortex.runs import Run
 
 PROJECT = Path(__file__).parents[1]
 NOUNS = ("cat", "dog", "bird", "fish", "king", "queen", "tree", "river", "house", "star")

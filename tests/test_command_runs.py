@@ -12,8 +12,9 @@ from conftest import tiny_graph
 
 from cortex import labels
 from cortex.command import main
+from cortex.creating import create_run
 from cortex.places import Places, to_json
-from cortex.runs import Run, create_run, list_runs
+from cortex.runs import Run, list_runs
 
 Say = Callable[..., tuple[int, str, str]]
 

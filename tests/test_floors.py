@@ -17,8 +17,8 @@ FLOORS: dict[int, tuple[str, ...]] = {
         "cortex", "cortex.codes", "cortex.colours", "cortex.comparable", "cortex.config", "cortex.corpus",
         "cortex.elements", "cortex.gather", "cortex.generate", "cortex.kinds", "cortex.machine", "cortex.markup",
         "cortex.measured", "cortex.metrics", "cortex.muon", "cortex.padding", "cortex.params", "cortex.pareto",
-        "cortex.places", "cortex.report_style", "cortex.room", "cortex.shapes", "cortex.spread", "cortex.units",
-        "cortex.verbs",
+        "cortex.places", "cortex.processes", "cortex.report_style", "cortex.room", "cortex.shapes", "cortex.spread",
+        "cortex.units", "cortex.verbs",
     ),
     1: (
         "cortex.blocks", "cortex.columns", "cortex.comparison_words", "cortex.curves", "cortex.device", "cortex.graph",
@@ -32,21 +32,21 @@ FLOORS: dict[int, tuple[str, ...]] = {
         "cortex.saves", "cortex.source_params", "cortex.steps", "cortex.targets",
     ),
     3: (
-        "cortex.asked", "cortex.checks", "cortex.deleting", "cortex.documents", "cortex.encode", "cortex.examples",
+        "cortex.asked", "cortex.checks", "cortex.creating", "cortex.documents", "cortex.encode", "cortex.examples",
         "cortex.filters", "cortex.kinds.attention", "cortex.kinds.basic", "cortex.kinds.embedding",
         "cortex.kinds.sequence", "cortex.litegraph_flat", "cortex.losses", "cortex.masking", "cortex.origin",
-        "cortex.queue", "cortex.report", "cortex.scores", "cortex.status", "cortex.store", "cortex.sweep",
+        "cortex.queue", "cortex.report", "cortex.run_summary", "cortex.scores", "cortex.status", "cortex.store",
         "cortex.tables", "cortex.timeline",
     ),
     4: (
-        "cortex.encode_rows", "cortex.expand", "cortex.feed", "cortex.hopeless", "cortex.kinds.gpt",
+        "cortex.deleting", "cortex.encode_rows", "cortex.expand", "cortex.feed", "cortex.kinds.gpt",
         "cortex.kinds.transformer", "cortex.litegraph_cards", "cortex.litegraph_sense", "cortex.measures",
-        "cortex.references", "cortex.resolve", "cortex.run_columns", "cortex.sources_hub", "cortex.train",
-        "cortex.words",
+        "cortex.references", "cortex.resolve", "cortex.run_columns", "cortex.sources_hub", "cortex.sweep",
+        "cortex.train", "cortex.words",
     ),
     5: (
-        "cortex.layers", "cortex.model", "cortex.ranks", "cortex.row_store", "cortex.sound", "cortex.sources",
-        "cortex.standalone", "cortex.templates",
+        "cortex.hopeless", "cortex.layers", "cortex.model", "cortex.ranks", "cortex.row_store", "cortex.sound",
+        "cortex.sources", "cortex.standalone", "cortex.templates",
     ),
     6: (
         "cortex.builder", "cortex.data", "cortex.presets", "cortex.standalone_tasks",
@@ -100,7 +100,8 @@ ALONE = (
 SCREEN = {"streamlit", "streamlit_flow", "plotly"}
 NO_TORCH = (
     "cortex.params", "cortex.graph", "cortex.places", "cortex.units", "cortex.registry", "cortex.runs", "cortex.status",
-    "cortex.labels", "cortex.index", "cortex.filters", "cortex.run_columns", "cortex.deleting",
+    "cortex.labels", "cortex.index", "cortex.filters", "cortex.run_columns", "cortex.deleting", "cortex.processes",
+    "cortex.run_summary", "cortex.creating",
 )  # fmt: skip
 
 FLOOR_OF = {module: floor for floor, modules in FLOORS.items() for module in modules}

@@ -14,10 +14,13 @@ from conftest import tiny_graph
 import cortex.index
 from cortex import labels
 from cortex.compare import settings
+from cortex.creating import create_run
 from cortex.index import Index
 from cortex.metrics import Progress
 from cortex.places import to_json
-from cortex.runs import SUMMARY, Run, create_run, process_started, summary
+from cortex.processes import process_started
+from cortex.run_summary import SUMMARY, summary
+from cortex.runs import Run
 
 
 @pytest.fixture
@@ -87,7 +90,7 @@ def test_a_worker_that_dies_without_a_word_is_seen_though_no_file_changes(root: 
     made(root, state="running")
     index = Index(root)
     assert index.rows()[0]["state"] == "running"
-    monkeypatch.setattr("cortex.runs.process_started", lambda pid: None)
+    monkeypatch.setattr("cortex.processes.process_started", lambda pid: None)
     assert index.rows()[0]["state"] == "interrupted"
 
 

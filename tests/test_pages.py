@@ -17,7 +17,8 @@ from cortex import documents
 from cortex.data import prepare
 from cortex.places import Places, to_json
 from cortex.presets import preset
-from cortex.runs import Run, process_started
+from cortex.processes import process_started
+from cortex.runs import Run
 
 ROOT = Path(__file__).parents[1]
 PAGES = ("build", "train", "runs", "generate")

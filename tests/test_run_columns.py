@@ -23,7 +23,7 @@ from cortex.run_columns import (
     shown_by_themselves,
     value,
 )
-from cortex.runs import SUMMARY
+from cortex.run_summary import SUMMARY
 
 
 def row(run: str, settings: dict[str, Any] | None = None, **facts: Any) -> dict[str, Any]:

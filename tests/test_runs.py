@@ -15,8 +15,11 @@ import pytest
 from conftest import MakeGraph, MakeRun
 
 import cortex.runs
+from cortex.creating import create_run
 from cortex.graph import Graph, Node
-from cortex.runs import Run, RunError, create_run, find_run, list_runs, process_started, summary, worker_alive
+from cortex.processes import process_started, worker_alive
+from cortex.run_summary import summary
+from cortex.runs import Run, RunError, find_run, list_runs
 
 linux = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="a process's start time is told by Linux alone")
 

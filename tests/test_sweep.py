@@ -20,8 +20,9 @@ from cortex import sweep_driver
 from cortex.command import main
 from cortex.graph import Graph, to_json
 from cortex.places import Places
+from cortex.processes import process_started
 from cortex.queue import take_slot
-from cortex.runs import Run, list_runs, process_started
+from cortex.runs import Run, list_runs
 from cortex.status import Status
 from cortex.sweep import Sweep, SweepError, Trial, best_of, find_sweep, list_sweeps, stop_sweep, sweep_state, trials
 from cortex.sweep_driver import Driver

@@ -19,7 +19,8 @@ from cortex.data import prepare
 from cortex.graph import Graph
 from cortex.params import Bool, Choice, Float, Int
 from cortex.places import Places
-from cortex.runs import Run, list_runs, process_started
+from cortex.processes import process_started
+from cortex.runs import Run, list_runs
 from cortex.space import parse_axis
 from cortex.sweep import Sweep, list_sweeps, trials
 from cortex.sweep_check import Checker

@@ -18,7 +18,8 @@ from cortex.builder import plan
 from cortex.checkpoints import load_trained
 from cortex.evaluate import evaluate
 from cortex.places import Places
-from cortex.runs import Run, summary
+from cortex.run_summary import summary
+from cortex.runs import Run
 from cortex.train import Event
 from cortex.worker import work
 

@@ -21,8 +21,8 @@ from cortex.graph import Graph, model_document, to_json
 from cortex.honest import Honesty, honesty
 from cortex.metrics import EventReader
 from cortex.places import Places, write_atomically
+from cortex.processes import process_started
 from cortex.room import room
-from cortex.runs import process_started
 from ui import session, start
 from ui.plain import plain
 

@@ -19,8 +19,9 @@ from cortex.corpus import CorpusError
 from cortex.graph import Graph, Node, to_json
 from cortex.honest import leaks
 from cortex.places import Places, write_atomically
+from cortex.processes import process_started
 from cortex.repeat import Repeat, repeat
-from cortex.runs import ACTIVE, RESUMABLE, Run, list_runs, process_started
+from cortex.runs import ACTIVE, RESUMABLE, Run, list_runs
 from cortex.statistics import known_statistics
 from cortex.verbs.common import share_in
 from ui import reading, session

@@ -19,8 +19,9 @@ from cortex.hopeless import GRACE, OTHERS
 from cortex.params import Bool, Choice, Float, Int, Param, complete
 from cortex.places import Places, write_atomically
 from cortex.presets import MODEL, model_settings
+from cortex.processes import process_started
 from cortex.registry import KINDS
-from cortex.runs import RunError, process_started
+from cortex.runs import RunError
 from cortex.space import Axis, parse_axis, written
 from cortex.sweep import METHODS
 from cortex.sweep_check import Checker, SpaceError, planned_trials, trial_tokens, with_budget

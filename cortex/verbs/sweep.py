@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from cortex.report import print_json, print_table
-from cortex.runs import summary
+from cortex.run_summary import summary
 from cortex.sweep import (
     METHODS,
     OBJECTIVES,

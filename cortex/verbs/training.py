@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cortex.graph import Graph
+from cortex.processes import process_started
 from cortex.report import Reporter, print_json
-from cortex.runs import ACTIVE, Run, RunError, find_run, list_runs, process_started, summary
+from cortex.run_summary import summary
+from cortex.runs import ACTIVE, Run, RunError, find_run, list_runs
 from cortex.units import loss, perplexity, share
 from cortex.verbs.common import FAILED, INTERRUPTED, OK, Told, UserError, load_graph, places_of, prepared_for, refuse
 
