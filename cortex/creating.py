@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import re
 import shutil
 import time
 from collections.abc import Mapping
@@ -14,8 +13,8 @@ from typing import Any
 
 from cortex import __version__
 from cortex.graph import Graph, to_document
-from cortex.places import to_json, write_atomically
-from cortex.runs import FORMAT, VERSION, Run, RunError
+from cortex.places import dated_folder, to_json, write_atomically
+from cortex.runs import FORMAT, VERSION, Run
 
 
 def create_run(
@@ -43,7 +42,7 @@ def create_run(
     name = (name or graph.name).strip() or "run"
     created = datetime.now().astimezone()
     root.mkdir(parents=True, exist_ok=True)
-    path = _new_folder(root, f"{created:%Y%m%d-%H%M%S}-{_slug(name)}")
+    path = dated_folder(root, created, name, "run")
     record = {
         "format": FORMAT,
         "version": VERSION,
@@ -71,21 +70,6 @@ def create_run(
         shutil.rmtree(path, ignore_errors=True)
         raise
     return Run(path)
-
-
-def _new_folder(root: Path, name: str) -> Path:
-    for number in range(1, 10_000):
-        path = root / (name if number == 1 else f"{name}-{number}")
-        try:
-            path.mkdir()
-            return path
-        except FileExistsError:
-            continue
-    raise RunError(f"{root}: no free folder name for {name}")
-
-
-def _slug(name: str) -> str:
-    return re.sub(r"[^a-zA-Z0-9._]+", "-", name).strip("-.")[:60] or "run"
 
 
 def _versions() -> dict[str, str]:

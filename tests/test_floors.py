@@ -17,8 +17,8 @@ FLOORS: dict[int, tuple[str, ...]] = {
         "cortex", "cortex.codes", "cortex.colours", "cortex.comparable", "cortex.config", "cortex.corpus",
         "cortex.elements", "cortex.gather", "cortex.generate", "cortex.kinds", "cortex.machine", "cortex.markup",
         "cortex.measured", "cortex.metrics", "cortex.muon", "cortex.padding", "cortex.params", "cortex.pareto",
-        "cortex.places", "cortex.processes", "cortex.report_style", "cortex.room", "cortex.shapes", "cortex.spread",
-        "cortex.units", "cortex.verbs",
+        "cortex.places", "cortex.processes", "cortex.report_style", "cortex.room", "cortex.shapes", "cortex.signals",
+        "cortex.spread", "cortex.units", "cortex.verbs",
     ),
     1: (
         "cortex.blocks", "cortex.columns", "cortex.comparison_words", "cortex.curves", "cortex.device", "cortex.graph",
@@ -36,13 +36,13 @@ FLOORS: dict[int, tuple[str, ...]] = {
         "cortex.filters", "cortex.kinds.attention", "cortex.kinds.basic", "cortex.kinds.embedding",
         "cortex.kinds.sequence", "cortex.litegraph_flat", "cortex.losses", "cortex.masking", "cortex.origin",
         "cortex.queue", "cortex.report", "cortex.run_summary", "cortex.scores", "cortex.status", "cortex.store",
-        "cortex.tables", "cortex.timeline",
+        "cortex.sweep", "cortex.tables", "cortex.timeline",
     ),
     4: (
         "cortex.deleting", "cortex.encode_rows", "cortex.expand", "cortex.feed", "cortex.kinds.gpt",
         "cortex.kinds.transformer", "cortex.litegraph_cards", "cortex.litegraph_sense", "cortex.measures",
-        "cortex.references", "cortex.resolve", "cortex.run_columns", "cortex.sources_hub", "cortex.sweep",
-        "cortex.train", "cortex.words",
+        "cortex.references", "cortex.resolve", "cortex.run_columns", "cortex.sources_hub", "cortex.train",
+        "cortex.trials", "cortex.words",
     ),
     5: (
         "cortex.hopeless", "cortex.layers", "cortex.model", "cortex.ranks", "cortex.row_store", "cortex.sound",
@@ -66,14 +66,14 @@ FLOORS: dict[int, tuple[str, ...]] = {
         "cortex.verbs.measure", "cortex.verbs.metrics", "cortex.verbs.runs", "cortex.verbs.templates",
     ),
     10: (
-        "cortex.report_runs", "cortex.session", "cortex.sweep_driver", "cortex.verbs.compare", "cortex.verbs.export",
-        "cortex.verbs.look",
+        "cortex.next_combination", "cortex.report_runs", "cortex.session", "cortex.sweep_making",
+        "cortex.verbs.compare", "cortex.verbs.export", "cortex.verbs.look",
     ),
     11: (
-        "cortex.probe", "cortex.report_html", "cortex.verbs.sweep", "cortex.worker",
+        "cortex.probe", "cortex.report_html", "cortex.sweep_driver", "cortex.worker",
     ),
     12: (
-        "cortex.verbs.report", "cortex.verbs.training",
+        "cortex.verbs.report", "cortex.verbs.sweep", "cortex.verbs.training",
     ),
     13: (
         "cortex.verbs.lr_range", "cortex.verbs.probe",
@@ -101,7 +101,7 @@ SCREEN = {"streamlit", "streamlit_flow", "plotly"}
 NO_TORCH = (
     "cortex.params", "cortex.graph", "cortex.places", "cortex.units", "cortex.registry", "cortex.runs", "cortex.status",
     "cortex.labels", "cortex.index", "cortex.filters", "cortex.run_columns", "cortex.deleting", "cortex.processes",
-    "cortex.run_summary", "cortex.creating",
+    "cortex.run_summary", "cortex.creating", "cortex.signals",
 )  # fmt: skip
 
 FLOOR_OF = {module: floor for floor, modules in FLOORS.items() for module in modules}

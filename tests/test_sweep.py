@@ -24,8 +24,9 @@ from cortex.processes import process_started
 from cortex.queue import take_slot
 from cortex.runs import Run, list_runs
 from cortex.status import Status
-from cortex.sweep import Sweep, SweepError, Trial, best_of, find_sweep, list_sweeps, stop_sweep, sweep_state, trials
+from cortex.sweep import Sweep, SweepError, find_sweep, list_sweeps
 from cortex.sweep_driver import Driver
+from cortex.trials import Trial, best_of, stop_sweep, sweep_state, trials
 from cortex.worker import work
 
 GRID = ("--grid", "training.lr=0.001,0.01", "--grid", "model.dim_feedforward=8,16")
@@ -318,7 +319,7 @@ def _made(document: str, home: Places) -> Sweep:
     from cortex.graph import from_json
     from cortex.space import parse_axis
     from cortex.sweep_check import Checker
-    from cortex.sweep_driver import Settings, make_sweep
+    from cortex.sweep_making import Settings, make_sweep
 
     graph = from_json(Path(document).read_text())
     axes = [parse_axis(graph, text) for text in GRID[1::2]]

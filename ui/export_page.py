@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
 from typing import Any
 
 import streamlit as st
@@ -12,6 +11,7 @@ from cortex import data, units
 from cortex.builder import PlanError, train_config
 from cortex.export import graph_of_run, packages, script, script_of_run
 from cortex.graph import Graph
+from cortex.places import file_name
 from cortex.prove import ProofError, Row, proving
 from cortex.runs import Run, RunError, list_runs, summary_name
 from ui import page, session, start
@@ -77,7 +77,7 @@ def _preview(graph: Graph, run: Run | None, text: str) -> None:
 
 
 def _file_name(graph: Graph, run: Run | None) -> str:
-    return "model.py" if run else (re.sub(r"[^a-zA-Z0-9._]+", "-", graph.name).strip("-.")[:60] or "train") + ".py"
+    return "model.py" if run else file_name(graph.name, "train") + ".py"
 
 
 def _needs(graph: Graph, run: Run | None, text: str) -> None:

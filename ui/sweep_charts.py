@@ -8,7 +8,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from cortex.sweep import OVER, Trial
+from cortex.trials import OVER, Trial
 from ui.charts import frame_layout
 from ui.theme import PALETTE, Theme
 

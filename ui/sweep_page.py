@@ -11,20 +11,8 @@ import streamlit as st
 
 from cortex import units
 from cortex.runs import RunError
-from cortex.sweep import (
-    GOING,
-    OBJECTIVES,
-    OVER,
-    Sweep,
-    Trial,
-    best_of,
-    list_sweeps,
-    name_of,
-    overview,
-    seconds_left,
-    sweep_state,
-    trials,
-)
+from cortex.sweep import OBJECTIVES, Sweep, list_sweeps, name_of
+from cortex.trials import GOING, OVER, Trial, best_of, overview, seconds_left, sweep_state, trials
 from ui import page, reading, session, sweep_charts
 from ui.plain import plain
 from ui.plot import show_chart
@@ -316,7 +304,7 @@ def _go(run: str | None) -> None:
 
 
 def _stop(sweep: Sweep) -> None:
-    from cortex.sweep import stop_sweep
+    from cortex.trials import stop_sweep
 
     try:
         stop_sweep(sweep)

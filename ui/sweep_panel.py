@@ -25,7 +25,7 @@ from cortex.runs import RunError
 from cortex.space import Axis, parse_axis, written
 from cortex.sweep import METHODS
 from cortex.sweep_check import Checker, SpaceError, planned_trials, trial_tokens, with_budget
-from cortex.sweep_driver import Settings, make_sweep
+from cortex.sweep_making import Settings, make_sweep
 from cortex.tpe import MISSING, installed
 from ui import session, start
 from ui.forms import help_of

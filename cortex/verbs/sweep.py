@@ -9,18 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from cortex.report import print_json, print_table
 from cortex.run_summary import summary
-from cortex.sweep import (
-    METHODS,
-    OBJECTIVES,
-    Sweep,
-    Trial,
-    best_of,
-    find_sweep,
-    list_sweeps,
-    overview,
-    stop_sweep,
-    trials,
-)
+from cortex.sweep import METHODS, OBJECTIVES, Sweep, find_sweep, list_sweeps
+from cortex.trials import Trial, best_of, overview, stop_sweep, trials
 from cortex.units import UNKNOWN, count, duration, loss
 from cortex.verbs.common import FAILED, INTERRUPTED, OK, Told, UserError, load_graph, places_of
 
@@ -28,7 +18,7 @@ if TYPE_CHECKING:
     from cortex.graph import Graph
     from cortex.space import Axis
     from cortex.sweep_check import Checker
-    from cortex.sweep_driver import Settings
+    from cortex.sweep_making import Settings
 
 TRIALS = 20  # of a method that draws
 
@@ -84,7 +74,7 @@ def _stop(found: Sweep) -> int:
 def _start(arguments: argparse.Namespace) -> int:
     from cortex.data import prepare
     from cortex.sweep_check import Checker, SpaceError, planned_trials
-    from cortex.sweep_driver import make_sweep
+    from cortex.sweep_making import make_sweep
 
     graph, where = load_graph(arguments), places_of(arguments)
     axes, settings = _axes(graph, arguments), _settings(graph, arguments)
@@ -128,7 +118,7 @@ def _axes(graph: Graph, arguments: argparse.Namespace) -> list[Axis]:
 
 def _settings(graph: Graph, arguments: argparse.Namespace) -> Settings:
     from cortex.hopeless import GRACE, OTHERS
-    from cortex.sweep_driver import Settings
+    from cortex.sweep_making import Settings
 
     budgets = {"steps": arguments.max_steps, "minutes": arguments.max_minutes, "epochs": arguments.epochs}
     budget = {name: value for name, value in budgets.items() if value}
