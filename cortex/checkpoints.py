@@ -21,8 +21,8 @@ import torch
 from torch import nn
 
 from cortex.builder import Model, build, plan
-from cortex.data import source_node, source_of
 from cortex.device import pick_device
+from cortex.graph_source import source_node, source_of
 from cortex.measures import asked_for
 from cortex.runs import CHECKPOINTS, Run, RunError
 from cortex.tokenizer import Tokenizer

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from cortex import data
+from cortex import data, graph_source
 from cortex.answers import text_tokens
 from cortex.checkpoints import Trained, load_trained
 from cortex.corpus import CorpusError
@@ -16,6 +16,7 @@ from cortex.feed import judged
 from cortex.generate import generate
 from cortex.measures import has_perplexity, measures, tells_all
 from cortex.runs import Run, RunError
+from cortex.store import Prepared, find
 
 
 def evaluate_run(run: Run, store: Path, split: str = "validation", checkpoint: str = "best") -> dict[str, Any]:
@@ -53,7 +54,7 @@ def evaluate_run(run: Run, store: Path, split: str = "validation", checkpoint: s
     return row | ({"losses": told["losses"], "metrics": told["metrics"]} if tells_all(graph) else {})
 
 
-def prepared_of(run: Run, store: Path) -> data.Prepared:
+def prepared_of(run: Run, store: Path) -> Prepared:
     """The very tokens that a run was trained on, made again where the store has lost them.
 
     Raises:
@@ -61,9 +62,9 @@ def prepared_of(run: Run, store: Path) -> data.Prepared:
     """
     wanted = run.record()["data"]["fingerprint"]
     try:
-        found = data.find(wanted, store)
+        found = find(wanted, store)
         if found is None:
-            found = data.prepare(data.source_node(run.graph()), store)
+            found = data.prepare(graph_source.source_node(run.graph()), store)
     except CorpusError as error:
         raise RunError(f"run {run.id}: {error}") from None
     except OSError as error:
@@ -105,7 +106,7 @@ def write_for(trained: Trained, source: str, **sampling: Any) -> Iterator[str]:
         said = text
 
 
-def sample_of(trained: Trained, prepared: data.Prepared, prompt: str, tokens: int, seed: int) -> dict[str, str] | None:
+def sample_of(trained: Trained, prepared: Prepared, prompt: str, tokens: int, seed: int) -> dict[str, str] | None:
     """`prompt` and `text`: what a model writes along the way. For pairs the prompt is a text to read, the first of validation
     where it is empty; None where the model does not write."""
     if trained.task == "Text":

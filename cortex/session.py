@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from cortex import data, ranks
+from cortex import data, graph_source, ranks
 from cortex.asked import Asked, Stopped
 from cortex.builder import PlanError, build, plan, train_config
 from cortex.checkpoints import (
@@ -32,6 +32,7 @@ from cortex.checkpoints import (
 from cortex.config import eval_interval
 from cortex.corpus import CorpusError
 from cortex.device import pick_compile, pick_device, pick_precision
+from cortex.encode import Progress
 from cortex.export import script_of_run
 from cortex.feed import judged, training_feed
 from cortex.graph import from_document
@@ -43,6 +44,7 @@ from cortex.places import json_line, to_json, write_atomically
 from cortex.references import quick_references
 from cortex.runs import Run, RunError
 from cortex.status import Status
+from cortex.store import Prepared, find
 from cortex.tokenizer import Tokenizer
 from cortex.train import Event, OneProcess, Trainer
 from cortex.units import size
@@ -69,18 +71,18 @@ class Follower:
         self._go_on(None)
         return self.trainer.run()
 
-    def _prepare(self, progress: data.Progress) -> data.Prepared:
-        fingerprint, node = self.record["data"]["fingerprint"], data.source_node(self.graph)
-        found = data.find(fingerprint, self.store) or data.prepare(node, self.store, progress)
+    def _prepare(self, progress: Progress) -> Prepared:
+        fingerprint, node = self.record["data"]["fingerprint"], graph_source.source_node(self.graph)
+        found = find(fingerprint, self.store) or data.prepare(node, self.store, progress)
         if found.fingerprint != fingerprint:
             raise CorpusError("the text has changed since this run was created; create it again")
         return found
 
-    def _make(self, prepared: data.Prepared) -> None:
+    def _make(self, prepared: Prepared) -> None:
         self.planned = plan(self.graph, *prepared.sizes)
         if self.planned.issues:
             raise PlanError(self.planned.issues)
-        node = data.source_node(self.graph)
+        node = graph_source.source_node(self.graph)
         short = data.too_short(node, prepared)
         if short:
             raise CorpusError(f"{node.id}: {short}")
@@ -91,7 +93,7 @@ class Follower:
         self.device = ranks.local_device(pick_device(self.config.device))
         torch.manual_seed(self.config.seed)
         self.model = build(self.planned).to(self.device)
-        source = data.source_of(node)
+        source = graph_source.source_of(node)
         rows = source.batch_size * self.config.accumulate
         self.seq_len, self._eos = source.seq_len, prepared.tokenizer().eos
         self._scale = {"seq_len": source.seq_len, "eos": self._eos, "vocabulary": prepared.vocab_size}
@@ -212,7 +214,7 @@ class Session(Follower):
         self._status.note(share=share)
         self._status.say("preparing", what)
 
-    def _measured(self, prepared: data.Prepared) -> None:
+    def _measured(self, prepared: Prepared) -> None:
         """What the charts lay beside the run's perplexity; a long text is not counted while a training waits."""
         if prepared.task != "Text":
             self._words = Words(None, None, "it is no running text")

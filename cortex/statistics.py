@@ -19,9 +19,8 @@ from typing import Any
 import numpy as np
 
 from cortex.corpus import SPLITS
-from cortex.data import Prepared
 from cortex.kept import keep, read_kept
-from cortex.store import let_go
+from cortex.store import Prepared, let_go
 from cortex.tokenizer import Tokenizer
 from cortex.words import line_ends
 

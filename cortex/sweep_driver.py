@@ -15,8 +15,9 @@ from typing import Any
 
 from cortex import launch
 from cortex.corpus import CorpusError
-from cortex.data import Prepared, prepare, source_node
+from cortex.data import prepare
 from cortex.graph import Node
+from cortex.graph_source import source_node
 from cortex.next_combination import next_combination
 from cortex.places import to_json, write_atomically
 from cortex.processes import process_started
@@ -25,6 +26,7 @@ from cortex.run_summary import summary
 from cortex.runs import ACTIVE, Run, RunError
 from cortex.signals import Signals
 from cortex.space import Values, axis_of, with_values
+from cortex.store import Prepared
 from cortex.sweep import OBJECTIVES, Sweep, SweepError
 from cortex.sweep_check import Checker
 from cortex.tpe import MISSING, installed

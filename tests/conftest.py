@@ -21,11 +21,12 @@ import pytest
 os.environ["OMP_NUM_THREADS"] = "1"
 
 from cortex.creating import create_run
-from cortex.data import Prepared, prepare
+from cortex.data import prepare
 from cortex.graph import Edge, Graph, Node
 from cortex.places import Places, places
 from cortex.presets import preset
 from cortex.runs import Run
+from cortex.store import Prepared
 
 PROJECT = Path(__file__).parents[1]
 NOUNS = ("cat", "dog", "bird", "fish", "king", "queen", "tree", "river", "house", "star")

@@ -46,31 +46,31 @@ FLOORS: dict[int, tuple[str, ...]] = {
     ),
     5: (
         "cortex.hopeless", "cortex.layers", "cortex.model", "cortex.ranks", "cortex.row_store", "cortex.sound",
-        "cortex.sources", "cortex.standalone", "cortex.templates",
+        "cortex.sources", "cortex.standalone", "cortex.statistics", "cortex.templates",
     ),
     6: (
-        "cortex.builder", "cortex.data", "cortex.presets", "cortex.standalone_tasks",
+        "cortex.builder", "cortex.graph_source", "cortex.presets", "cortex.standalone_tasks",
     ),
     7: (
-        "cortex.advice", "cortex.checkpoints", "cortex.compare", "cortex.describe", "cortex.edit", "cortex.flops",
-        "cortex.footprint", "cortex.gallery", "cortex.lr_range", "cortex.model_text", "cortex.picture",
-        "cortex.recipes", "cortex.repair", "cortex.statistics", "cortex.translate",
+        "cortex.advice", "cortex.checkpoints", "cortex.compare", "cortex.describe", "cortex.edit",
+        "cortex.fingerprints", "cortex.flops", "cortex.footprint", "cortex.gallery", "cortex.lr_range",
+        "cortex.model_text", "cortex.picture", "cortex.recipes", "cortex.repair", "cortex.translate",
     ),
     8: (
-        "cortex.answers", "cortex.comparison", "cortex.export", "cortex.forecast", "cortex.guide_steps",
-        "cortex.honest", "cortex.index", "cortex.launch", "cortex.loggers", "cortex.space", "cortex.verbs.common",
+        "cortex.answers", "cortex.comparison", "cortex.data", "cortex.export", "cortex.forecast", "cortex.guide_steps",
+        "cortex.honest", "cortex.index", "cortex.launch", "cortex.loggers", "cortex.space",
     ),
     9: (
         "cortex.guide", "cortex.judge", "cortex.prove", "cortex.repeat", "cortex.report_charts", "cortex.report_graphs",
-        "cortex.report_tables", "cortex.sweep_check", "cortex.tpe", "cortex.verbs.data", "cortex.verbs.imports",
-        "cortex.verbs.measure", "cortex.verbs.metrics", "cortex.verbs.runs", "cortex.verbs.templates",
+        "cortex.report_tables", "cortex.sweep_check", "cortex.tpe", "cortex.verbs.common",
     ),
     10: (
-        "cortex.next_combination", "cortex.report_runs", "cortex.session", "cortex.sweep_making",
-        "cortex.verbs.compare", "cortex.verbs.export", "cortex.verbs.look",
+        "cortex.next_combination", "cortex.report_runs", "cortex.session", "cortex.sweep_making", "cortex.verbs.data",
+        "cortex.verbs.export", "cortex.verbs.imports", "cortex.verbs.look", "cortex.verbs.measure",
+        "cortex.verbs.metrics", "cortex.verbs.runs", "cortex.verbs.templates",
     ),
     11: (
-        "cortex.probe", "cortex.report_html", "cortex.sweep_driver", "cortex.worker",
+        "cortex.probe", "cortex.report_html", "cortex.sweep_driver", "cortex.verbs.compare", "cortex.worker",
     ),
     12: (
         "cortex.verbs.report", "cortex.verbs.sweep", "cortex.verbs.training",

@@ -11,9 +11,10 @@ import pytest
 from conftest import made_lines
 
 from cortex import statistics as module
-from cortex.data import Prepared, prepare
+from cortex.data import prepare
 from cortex.graph import Node
 from cortex.statistics import FILE, known_statistics, statistics
+from cortex.store import Prepared
 
 PTB = Path(__file__).parents[2] / "shared" / "data" / "ptb"
 LONG = "a line that is long enough to be noticed when it comes twice"

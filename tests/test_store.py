@@ -17,11 +17,13 @@ from conftest import MakeGraph, MakeRun, Start
 from cortex import store
 from cortex.command import main
 from cortex.corpus import SPLITS, CorpusError
-from cortex.data import find, fingerprint, lookup, prepare
+from cortex.data import lookup, prepare
 from cortex.export import packages, script
+from cortex.fingerprints import fingerprint
 from cortex.graph import Graph, Node, to_json
 from cortex.places import Places
 from cortex.status import Status
+from cortex.store import find
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 PREPARE = """

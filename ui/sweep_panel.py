@@ -10,7 +10,7 @@ from typing import Any
 
 import streamlit as st
 
-from cortex import data, documents, launch, units
+from cortex import data, documents, graph_source, launch, units
 from cortex.builder import TRAINING
 from cortex.corpus import CorpusError
 from cortex.edit import SettingError
@@ -23,6 +23,7 @@ from cortex.processes import process_started
 from cortex.registry import KINDS
 from cortex.runs import RunError
 from cortex.space import Axis, parse_axis, written
+from cortex.store import Prepared
 from cortex.sweep import METHODS
 from cortex.sweep_check import Checker, SpaceError, planned_trials, trial_tokens, with_budget
 from cortex.sweep_making import Settings, make_sweep
@@ -206,8 +207,8 @@ def _look(document: str, axes: tuple[Axis, ...], settings: Settings, where: Plac
 
 
 def _checker(graph: Graph, axes: tuple[Axis, ...] | list[Axis], settings: Settings, where: Places) -> Checker:
-    def prepared(node: Node) -> data.Prepared | None:
-        fault = data.outside(node, [where.uploads])
+    def prepared(node: Node) -> Prepared | None:
+        fault = graph_source.outside(node, [where.uploads])
         if fault:
             raise CorpusError(fault)
         return data.lookup(node, where.store)
@@ -230,7 +231,7 @@ def _cost(graph: Graph, looked: dict[str, Any], settings: Settings, where: Place
     planned, prepared = start.look(graph, where)
     speed = None
     if prepared and not planned.issues:
-        source = data.source_of(data.source_node(graph))
+        source = graph_source.source_of(graph_source.source_node(graph))
         speed = start.measured_speed(planned.total, source.batch_size, source.seq_len, where.runs)
     if not speed or not looked["tokens"]:
         return f"{trials}{tokens}; how long one takes is not known until one has run."

@@ -8,11 +8,12 @@ import streamlit as st
 
 from cortex import units
 from cortex.builder import train_config
-from cortex.data import Prepared, source_node
 from cortex.graph import Graph
+from cortex.graph_source import source_node
 from cortex.places import Places
 from cortex.report import start_notes
 from cortex.runs import ACTIVE, Run, list_runs, summary_name
+from cortex.store import Prepared
 from ui import charts, page, reading, session, start
 from ui.controls import controls
 from ui.plain import plain

@@ -20,9 +20,9 @@ from cortex.units import loss, perplexity, share
 from cortex.verbs.common import FAILED, INTERRUPTED, OK, Told, UserError, load_graph, places_of, prepared_for, refuse
 
 if TYPE_CHECKING:
-    from cortex.data import Prepared
     from cortex.ranks import Ranks
     from cortex.status import Status
+    from cortex.store import Prepared
 
 
 def train(arguments: argparse.Namespace) -> int:
@@ -58,12 +58,12 @@ def ready(graph: Graph, arguments: argparse.Namespace) -> Prepared:
     """The data of a graph that can be trained here; UserError says what stands in the way."""
     import sys
 
-    from cortex import data
+    from cortex import data, graph_source
     from cortex.builder import plan
 
     refuse(plan(graph).issues)
     _check_device(graph)
-    node = data.source_node(graph)
+    node = graph_source.source_node(graph)
     prepared = prepared_for(node, places_of(arguments), Told(sys.stderr.isatty()))
     refuse(plan(graph, *prepared.sizes).issues)
     short = data.too_short(node, prepared)
