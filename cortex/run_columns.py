@@ -12,7 +12,7 @@ from statistics import fmean
 from typing import Any
 
 from cortex import units
-from cortex.filters import full_name
+from cortex.conditions import full_name
 from cortex.measured import RATES
 
 Row = Mapping[str, Any]

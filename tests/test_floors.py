@@ -32,17 +32,17 @@ FLOORS: dict[int, tuple[str, ...]] = {
         "cortex.saves", "cortex.source_params", "cortex.steps", "cortex.targets",
     ),
     3: (
-        "cortex.asked", "cortex.checks", "cortex.creating", "cortex.documents", "cortex.encode", "cortex.examples",
-        "cortex.filters", "cortex.kinds.attention", "cortex.kinds.basic", "cortex.kinds.embedding",
+        "cortex.asked", "cortex.checks", "cortex.conditions", "cortex.creating", "cortex.documents", "cortex.encode",
+        "cortex.examples", "cortex.kinds.attention", "cortex.kinds.basic", "cortex.kinds.embedding",
         "cortex.kinds.sequence", "cortex.litegraph_flat", "cortex.losses", "cortex.masking", "cortex.origin",
         "cortex.queue", "cortex.report", "cortex.run_summary", "cortex.scores", "cortex.status", "cortex.store",
         "cortex.sweep", "cortex.tables", "cortex.timeline",
     ),
     4: (
-        "cortex.deleting", "cortex.encode_rows", "cortex.expand", "cortex.feed", "cortex.kinds.gpt",
-        "cortex.kinds.transformer", "cortex.litegraph_cards", "cortex.litegraph_sense", "cortex.measures",
-        "cortex.references", "cortex.resolve", "cortex.run_columns", "cortex.sources_hub", "cortex.train",
-        "cortex.trials", "cortex.words",
+        "cortex.deleting", "cortex.distributions", "cortex.encode_rows", "cortex.expand", "cortex.feed",
+        "cortex.filters", "cortex.kinds.gpt", "cortex.kinds.transformer", "cortex.line_hashes",
+        "cortex.litegraph_cards", "cortex.litegraph_sense", "cortex.measures", "cortex.references", "cortex.resolve",
+        "cortex.run_columns", "cortex.sources_hub", "cortex.train", "cortex.trials", "cortex.words",
     ),
     5: (
         "cortex.hopeless", "cortex.layers", "cortex.model", "cortex.ranks", "cortex.row_store", "cortex.sound",
@@ -101,7 +101,7 @@ SCREEN = {"streamlit", "streamlit_flow", "plotly"}
 NO_TORCH = (
     "cortex.params", "cortex.graph", "cortex.places", "cortex.units", "cortex.registry", "cortex.runs", "cortex.status",
     "cortex.labels", "cortex.index", "cortex.filters", "cortex.run_columns", "cortex.deleting", "cortex.processes",
-    "cortex.run_summary", "cortex.creating", "cortex.signals",
+    "cortex.run_summary", "cortex.creating", "cortex.signals", "cortex.conditions",
 )  # fmt: skip
 
 FLOOR_OF = {module: floor for floor, modules in FLOORS.items() for module in modules}

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from cortex.filters import FilterError
+from cortex.conditions import FilterError
 from cortex.measured import RATES
 from cortex.run_columns import (
     BY_GROUP,

@@ -10,7 +10,8 @@ from typing import Any
 import streamlit as st
 
 from cortex import run_columns as columns
-from cortex.filters import STATES, FilterError, matching
+from cortex.conditions import STATES, FilterError
+from cortex.filters import matching
 from cortex.index import Index
 from ui import session
 from ui.plain import plain
