@@ -10,7 +10,7 @@ from cortex import __version__
 from cortex.graph import GraphError
 from cortex.report import silence
 from cortex.runs import RunError
-from cortex.verbs import data, look, runs, templates, training
+from cortex.verbs import asking, data, look, runs, templates, training
 from cortex.verbs.common import INTERRUPTED, OK, USER_ERROR, UserError
 from cortex.verbs.compare import compare
 from cortex.verbs.export import export
@@ -21,7 +21,8 @@ from cortex.verbs.metrics import metrics
 from cortex.verbs.probe import probe
 from cortex.verbs.report import AXES as REPORT_AXES
 from cortex.verbs.report import report
-from cortex.verbs.sweep import add_options, sweep, sweeps
+from cortex.verbs.sweep import add_options, sweep
+from cortex.verbs.sweeps import sweeps
 
 
 class _Parser(argparse.ArgumentParser):
@@ -172,9 +173,9 @@ def _parser() -> _Parser:
         if name != "keep":
             added.add_argument("-o", "--output", metavar="FILE", help="where to write the document (default: in its own place)")
     for name, run, help in (
-        ("stop", training.stop, "Ask a run to stop; it keeps its best and its last weights."),
-        ("pause", training.pause, "Ask a run to pause: it saves its state and frees its memory."),
-        ("save", training.save, "Ask a run to save a checkpoint now."),
+        ("stop", asking.stop, "Ask a run to stop; it keeps its best and its last weights."),
+        ("pause", asking.pause, "Ask a run to pause: it saves its state and frees its memory."),
+        ("save", asking.save, "Ask a run to save a checkpoint now."),
     ):
         added = verb(name, run, help, json_lines=False, takes_runs=True)
         added.add_argument("run", metavar="RUN", help="a run's name or directory")

@@ -34,7 +34,7 @@ class Index:
         self._known: dict[str, _Entry] = {}
 
     def rows(self, *, at_once: bool = False) -> list[Row]:
-        """Every run, newest first: the keys of `run_summary.SUMMARY`, and `settings`, each by its name (`compare.settings`).
+        """Every run, newest first: the keys of `run_summary.SUMMARY`, and `settings` by their names (graph_settings.py).
 
         The settings are not to be changed, others share them.
 
@@ -132,7 +132,7 @@ class _Entry:
 
 
 def _settings(run: Run) -> dict[str, Any]:
-    from cortex.compare import settings  # loads torch
+    from cortex.graph_settings import settings  # loads torch
 
     try:
         flat = settings(run.graph())

@@ -22,7 +22,7 @@ from cortex.preview import spans_of_text
 from cortex.references import known_references, references
 from cortex.statistics import known_statistics, statistics
 from cortex.store import Prepared
-from cortex.tokenizer import train_tokenizer
+from cortex.tokenizer_training import train_tokenizer
 from ui import session, start
 from ui.data_parts import coloured
 from ui.theme import DARK, LIGHT

@@ -15,77 +15,81 @@ PROJECT = Path(__file__).parents[1]
 FLOORS: dict[int, tuple[str, ...]] = {
     0: (
         "cortex", "cortex.codes", "cortex.colours", "cortex.comparable", "cortex.config", "cortex.corpus",
-        "cortex.elements", "cortex.gather", "cortex.generate", "cortex.kinds", "cortex.machine", "cortex.markup",
-        "cortex.measured", "cortex.metrics", "cortex.muon", "cortex.padding", "cortex.params", "cortex.pareto",
-        "cortex.places", "cortex.processes", "cortex.report_style", "cortex.room", "cortex.shapes", "cortex.signals",
-        "cortex.spread", "cortex.units", "cortex.verbs",
+        "cortex.elements", "cortex.generate", "cortex.kinds", "cortex.machine", "cortex.markup", "cortex.measured",
+        "cortex.muon", "cortex.padding", "cortex.params", "cortex.pareto", "cortex.parsed", "cortex.places",
+        "cortex.processes", "cortex.report_style", "cortex.room", "cortex.shapes", "cortex.signals", "cortex.spread",
+        "cortex.tail", "cortex.units", "cortex.verbs",
     ),
     1: (
-        "cortex.blocks", "cortex.columns", "cortex.comparison_words", "cortex.curves", "cortex.device", "cortex.graph",
-        "cortex.hub", "cortex.kept", "cortex.labels", "cortex.lines", "cortex.optimize", "cortex.registry",
-        "cortex.tokenizer",
+        "cortex.blocks", "cortex.columns", "cortex.comparison_words", "cortex.device", "cortex.gather", "cortex.graph",
+        "cortex.hub", "cortex.kept", "cortex.labels", "cortex.lines", "cortex.metrics", "cortex.optimize",
+        "cortex.registry", "cortex.tokenizer",
     ),
     2: (
-        "cortex.bypass", "cortex.drawing", "cortex.evaluate", "cortex.files", "cortex.history", "cortex.hub_data",
-        "cortex.kinds.common", "cortex.kinds.merge", "cortex.kinds.subgraph", "cortex.litegraph",
+        "cortex.bypass", "cortex.curves", "cortex.drawing", "cortex.evaluate", "cortex.files", "cortex.history",
+        "cortex.hub_data", "cortex.kinds.common", "cortex.kinds.merge", "cortex.kinds.subgraph", "cortex.litegraph",
         "cortex.litegraph_names", "cortex.ports", "cortex.preview", "cortex.rework", "cortex.rows", "cortex.runs",
-        "cortex.saves", "cortex.source_params", "cortex.steps", "cortex.targets",
+        "cortex.saves", "cortex.steps", "cortex.targets", "cortex.tokenizer_training",
     ),
     3: (
         "cortex.asked", "cortex.checks", "cortex.conditions", "cortex.creating", "cortex.documents", "cortex.encode",
         "cortex.examples", "cortex.kinds.attention", "cortex.kinds.basic", "cortex.kinds.embedding",
         "cortex.kinds.sequence", "cortex.litegraph_flat", "cortex.losses", "cortex.masking", "cortex.origin",
-        "cortex.queue", "cortex.report", "cortex.run_summary", "cortex.scores", "cortex.status", "cortex.store",
-        "cortex.sweep", "cortex.tables", "cortex.timeline",
+        "cortex.queue", "cortex.report", "cortex.run_summary", "cortex.scores", "cortex.source_params", "cortex.status",
+        "cortex.store", "cortex.sweep", "cortex.tables", "cortex.timeline",
     ),
     4: (
         "cortex.deleting", "cortex.distributions", "cortex.encode_rows", "cortex.expand", "cortex.feed",
         "cortex.filters", "cortex.kinds.gpt", "cortex.kinds.transformer", "cortex.line_hashes",
         "cortex.litegraph_cards", "cortex.litegraph_sense", "cortex.measures", "cortex.references", "cortex.resolve",
-        "cortex.run_columns", "cortex.sources_hub", "cortex.train", "cortex.trials", "cortex.words",
+        "cortex.run_settings", "cortex.sources_hub", "cortex.train", "cortex.trials", "cortex.words",
     ),
     5: (
-        "cortex.hopeless", "cortex.layers", "cortex.model", "cortex.ranks", "cortex.row_store", "cortex.sound",
-        "cortex.sources", "cortex.standalone", "cortex.statistics", "cortex.templates",
+        "cortex.hopeless", "cortex.layers", "cortex.model", "cortex.ranks", "cortex.row_store", "cortex.run_columns",
+        "cortex.sound", "cortex.sources", "cortex.standalone", "cortex.statistics", "cortex.templates",
     ),
     6: (
-        "cortex.builder", "cortex.graph_source", "cortex.presets", "cortex.standalone_tasks",
+        "cortex.builder", "cortex.graph_source", "cortex.presets", "cortex.run_groups", "cortex.standalone_tasks",
     ),
     7: (
-        "cortex.advice", "cortex.checkpoints", "cortex.compare", "cortex.describe", "cortex.edit",
-        "cortex.fingerprints", "cortex.flops", "cortex.footprint", "cortex.gallery", "cortex.lr_range",
-        "cortex.model_text", "cortex.picture", "cortex.recipes", "cortex.repair", "cortex.translate",
+        "cortex.advice", "cortex.checkpoints", "cortex.describe", "cortex.edit", "cortex.fingerprints", "cortex.flops",
+        "cortex.footprint", "cortex.gallery", "cortex.graph_settings", "cortex.lr_range", "cortex.model_text",
+        "cortex.picture", "cortex.recipes", "cortex.repair", "cortex.translate",
     ),
     8: (
-        "cortex.answers", "cortex.comparison", "cortex.data", "cortex.export", "cortex.forecast", "cortex.guide_steps",
-        "cortex.honest", "cortex.index", "cortex.launch", "cortex.loggers", "cortex.space",
+        "cortex.answers", "cortex.data", "cortex.export", "cortex.forecast", "cortex.guide_steps", "cortex.honest",
+        "cortex.index", "cortex.launch", "cortex.loggers", "cortex.node_matches", "cortex.space",
     ),
     9: (
-        "cortex.guide", "cortex.judge", "cortex.prove", "cortex.repeat", "cortex.report_charts", "cortex.report_graphs",
-        "cortex.report_tables", "cortex.sweep_check", "cortex.tpe", "cortex.verbs.common",
+        "cortex.compare", "cortex.guide", "cortex.judge", "cortex.prove", "cortex.repeat", "cortex.sweep_check",
+        "cortex.tpe", "cortex.verbs.common",
     ),
     10: (
-        "cortex.next_combination", "cortex.report_runs", "cortex.session", "cortex.sweep_making", "cortex.verbs.data",
-        "cortex.verbs.export", "cortex.verbs.imports", "cortex.verbs.look", "cortex.verbs.measure",
-        "cortex.verbs.metrics", "cortex.verbs.runs", "cortex.verbs.templates",
+        "cortex.comparison", "cortex.next_combination", "cortex.session", "cortex.sweep_making", "cortex.verbs.asking",
+        "cortex.verbs.data", "cortex.verbs.export", "cortex.verbs.imports", "cortex.verbs.look", "cortex.verbs.measure",
+        "cortex.verbs.metrics", "cortex.verbs.runs", "cortex.verbs.sweeps", "cortex.verbs.templates",
     ),
     11: (
-        "cortex.probe", "cortex.report_html", "cortex.sweep_driver", "cortex.verbs.compare", "cortex.worker",
+        "cortex.probe", "cortex.report_charts", "cortex.report_graphs", "cortex.report_tables", "cortex.sweep_driver",
+        "cortex.verbs.compare", "cortex.verbs.torchrun", "cortex.worker",
     ),
     12: (
-        "cortex.verbs.report", "cortex.verbs.sweep", "cortex.verbs.training",
+        "cortex.report_runs", "cortex.verbs.sweep", "cortex.verbs.training",
     ),
     13: (
-        "cortex.verbs.lr_range", "cortex.verbs.probe",
+        "cortex.report_html", "cortex.verbs.lr_range", "cortex.verbs.probe",
     ),
     14: (
-        "cortex.command",
+        "cortex.verbs.report",
     ),
     15: (
+        "cortex.command",
+    ),
+    16: (
         "cortex.__main__",
     ),
-    16: ("ui",),
-    17: ("pages", "streamlit_app"),
+    17: ("ui",),
+    18: ("pages", "streamlit_app"),
 }  # fmt: skip
 # On these two floors a module may import its neighbours.
 SHARED = ("ui", "pages")
@@ -95,13 +99,14 @@ ALONE = (
     "cortex.optimize", "cortex.train", "cortex.evaluate", "cortex.generate", "cortex.encode", "cortex.places",
     "cortex.standalone", "cortex.codes", "cortex.files", "cortex.hub", "cortex.hub_data", "cortex.padding",
     "cortex.columns", "cortex.rows", "cortex.encode_rows", "cortex.examples", "cortex.masking", "cortex.scores",
-    "cortex.feed", "cortex.standalone_tasks",
+    "cortex.feed", "cortex.standalone_tasks", "cortex.tokenizer_training",
 )  # fmt: skip
 SCREEN = {"streamlit", "streamlit_flow", "plotly"}
 NO_TORCH = (
     "cortex.params", "cortex.graph", "cortex.places", "cortex.units", "cortex.registry", "cortex.runs", "cortex.status",
     "cortex.labels", "cortex.index", "cortex.filters", "cortex.run_columns", "cortex.deleting", "cortex.processes",
-    "cortex.run_summary", "cortex.creating", "cortex.signals", "cortex.conditions",
+    "cortex.run_summary", "cortex.creating", "cortex.signals", "cortex.conditions", "cortex.run_settings",
+    "cortex.run_groups", "cortex.tail",
 )  # fmt: skip
 
 FLOOR_OF = {module: floor for floor, modules in FLOORS.items() for module in modules}

@@ -24,7 +24,7 @@ from cortex.fingerprints import fingerprint
 from cortex.graph import Node
 from cortex.graph_source import is_remote
 from cortex.hub import check_id
-from cortex.tokenizer import train_tokenizer
+from cortex.tokenizer_training import train_tokenizer
 
 SPLITS = ("train", "validation", "test")
 ROWS = {

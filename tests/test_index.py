@@ -13,8 +13,8 @@ from conftest import tiny_graph
 
 import cortex.index
 from cortex import labels
-from cortex.compare import settings
 from cortex.creating import create_run
+from cortex.graph_settings import settings
 from cortex.index import Index
 from cortex.metrics import Progress
 from cortex.places import to_json

@@ -21,9 +21,9 @@ from cortex.command import main
 from cortex.data import prepare
 from cortex.describe import reference
 from cortex.export import script
-from cortex.gather import read_module
 from cortex.graph import Edge, Graph, Node, to_json
 from cortex.params import FROM_INPUT
+from cortex.parsed import read_module
 from cortex.places import Places
 from cortex.registry import KINDS
 from ui import canvas

@@ -15,7 +15,8 @@ from cortex.corpus import CorpusError
 from cortex.data import prepare
 from cortex.fingerprints import fingerprint
 from cortex.graph import Node
-from cortex.tokenizer import Tokenizer, train_tokenizer
+from cortex.tokenizer import Tokenizer
+from cortex.tokenizer_training import train_tokenizer
 
 LINES = [line + "\n" for line in made_lines(200)]
 Make = Callable[[], tokenizers.Tokenizer]

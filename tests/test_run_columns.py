@@ -9,20 +9,9 @@ import pytest
 
 from cortex.conditions import FilterError
 from cortex.measured import RATES
-from cortex.run_columns import (
-    BY_GROUP,
-    BY_SEEDS,
-    COLUMNS,
-    alike,
-    column_name,
-    differing_settings,
-    grouped,
-    groups_in_order,
-    in_order,
-    in_words,
-    shown_by_themselves,
-    value,
-)
+from cortex.run_columns import COLUMNS, alike, column_name, in_order, in_words, shown_by_themselves, value
+from cortex.run_groups import BY_GROUP, BY_SEEDS, grouped, groups_in_order
+from cortex.run_settings import differing_settings
 from cortex.run_summary import SUMMARY
 
 

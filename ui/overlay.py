@@ -12,7 +12,7 @@ import numpy as np
 import streamlit as st
 
 from cortex import comparable, flops
-from cortex.compare import differing
+from cortex.graph_settings import differing
 from cortex.lines import band, half_life
 from cortex.runs import Run
 from ui import charts, reading, session
