@@ -16,11 +16,11 @@ from typing import Any
 import torch
 
 from cortex.checkpoints import save_weights
+from cortex.follower import Follower
 from cortex.footprint import BATCH_TOKENS
 from cortex.forecast import Forecast, forecast, minutes
 from cortex.graph import Graph, to_document
 from cortex.machine import keep_pages
-from cortex.session import Follower
 from cortex.store import Prepared
 from cortex.train import Trainer
 

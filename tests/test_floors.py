@@ -61,26 +61,27 @@ FLOORS: dict[int, tuple[str, ...]] = {
         "cortex.index", "cortex.launch", "cortex.loggers", "cortex.node_matches", "cortex.space",
     ),
     9: (
-        "cortex.compare", "cortex.guide", "cortex.judge", "cortex.prove", "cortex.repeat", "cortex.sweep_check",
-        "cortex.tpe", "cortex.verbs.common",
+        "cortex.compare", "cortex.follower", "cortex.guide", "cortex.judge", "cortex.prove", "cortex.repeat",
+        "cortex.sweep_check", "cortex.tpe", "cortex.verbs.common",
     ),
     10: (
-        "cortex.comparison", "cortex.next_combination", "cortex.session", "cortex.sweep_making", "cortex.verbs.asking",
-        "cortex.verbs.data", "cortex.verbs.export", "cortex.verbs.imports", "cortex.verbs.look", "cortex.verbs.measure",
-        "cortex.verbs.metrics", "cortex.verbs.runs", "cortex.verbs.sweeps", "cortex.verbs.templates",
+        "cortex.comparison", "cortex.next_combination", "cortex.probe", "cortex.start_event", "cortex.sweep_making",
+        "cortex.verbs.asking", "cortex.verbs.data", "cortex.verbs.export", "cortex.verbs.imports", "cortex.verbs.look",
+        "cortex.verbs.measure", "cortex.verbs.metrics", "cortex.verbs.runs", "cortex.verbs.sweeps",
+        "cortex.verbs.templates", "cortex.verbs.torchrun",
     ),
     11: (
-        "cortex.probe", "cortex.report_charts", "cortex.report_graphs", "cortex.report_tables", "cortex.sweep_driver",
-        "cortex.verbs.compare", "cortex.verbs.torchrun", "cortex.worker",
+        "cortex.report_charts", "cortex.report_graphs", "cortex.report_tables", "cortex.session", "cortex.sweep_driver",
+        "cortex.verbs.compare",
     ),
     12: (
-        "cortex.report_runs", "cortex.verbs.sweep", "cortex.verbs.training",
+        "cortex.report_runs", "cortex.verbs.sweep", "cortex.worker",
     ),
     13: (
-        "cortex.report_html", "cortex.verbs.lr_range", "cortex.verbs.probe",
+        "cortex.report_html", "cortex.verbs.training",
     ),
     14: (
-        "cortex.verbs.report",
+        "cortex.verbs.lr_range", "cortex.verbs.probe", "cortex.verbs.report",
     ),
     15: (
         "cortex.command",

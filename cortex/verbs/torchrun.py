@@ -44,7 +44,7 @@ def leave_others(processes: Ranks | None) -> None:
 
 def follow(processes: Ranks, store: Path) -> int:
     """Train along with the first process, which alone writes; the exit status comes out."""
-    from cortex.session import Follower
+    from cortex.follower import Follower
 
     Follower(processes.share(None), store, processes).train()
     leave_others(processes)
