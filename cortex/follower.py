@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from cortex import data, graph_source, ranks
+from cortex.backward import OneProcess
 from cortex.builder import PlanError, build, plan, train_config
 from cortex.config import eval_interval
 from cortex.corpus import CorpusError
@@ -18,7 +19,7 @@ from cortex.feed import judged, training_feed
 from cortex.graph import from_document
 from cortex.measures import tells_all
 from cortex.store import Prepared, find
-from cortex.train import Event, OneProcess, Trainer
+from cortex.train import Event, Trainer
 
 
 class Follower:

@@ -15,6 +15,7 @@ import torch
 
 from cortex import ranks
 from cortex.asked import Asked, Stopped
+from cortex.backward import OneProcess
 from cortex.builder import PlanError
 from cortex.checkpoints import (
     Trained,
@@ -40,7 +41,7 @@ from cortex.start_event import start_event
 from cortex.status import Status
 from cortex.store import Prepared
 from cortex.tokenizer import Tokenizer
-from cortex.train import Event, OneProcess, Trainer
+from cortex.train import Event, Trainer
 from cortex.words import Words, quick_words
 
 # A checkpoint to go on from is never older than this, however far apart the validations are.

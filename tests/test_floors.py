@@ -23,20 +23,20 @@ FLOORS: dict[int, tuple[str, ...]] = {
     1: (
         "cortex.blocks", "cortex.columns", "cortex.comparison_words", "cortex.device", "cortex.gather", "cortex.graph",
         "cortex.hub", "cortex.kept", "cortex.labels", "cortex.lines", "cortex.metrics", "cortex.optimize",
-        "cortex.registry", "cortex.tokenizer",
+        "cortex.registry", "cortex.step_losses", "cortex.tokenizer",
     ),
     2: (
-        "cortex.bypass", "cortex.curves", "cortex.drawing", "cortex.evaluate", "cortex.files", "cortex.history",
-        "cortex.hub_data", "cortex.kinds.common", "cortex.kinds.merge", "cortex.kinds.subgraph", "cortex.litegraph",
-        "cortex.litegraph_names", "cortex.ports", "cortex.preview", "cortex.rework", "cortex.rows", "cortex.runs",
-        "cortex.saves", "cortex.steps", "cortex.targets", "cortex.tokenizer_training",
+        "cortex.backward", "cortex.bypass", "cortex.curves", "cortex.drawing", "cortex.evaluate", "cortex.files",
+        "cortex.history", "cortex.hub_data", "cortex.kinds.common", "cortex.kinds.merge", "cortex.kinds.subgraph",
+        "cortex.litegraph", "cortex.litegraph_names", "cortex.ports", "cortex.preview", "cortex.rework", "cortex.rows",
+        "cortex.runs", "cortex.saves", "cortex.steps", "cortex.targets", "cortex.tokenizer_training",
     ),
     3: (
         "cortex.asked", "cortex.checks", "cortex.conditions", "cortex.creating", "cortex.documents", "cortex.encode",
         "cortex.examples", "cortex.kinds.attention", "cortex.kinds.basic", "cortex.kinds.embedding",
         "cortex.kinds.sequence", "cortex.litegraph_flat", "cortex.losses", "cortex.masking", "cortex.origin",
-        "cortex.queue", "cortex.report", "cortex.run_summary", "cortex.scores", "cortex.source_params", "cortex.status",
-        "cortex.store", "cortex.sweep", "cortex.tables", "cortex.timeline",
+        "cortex.queue", "cortex.ranks", "cortex.report", "cortex.run_summary", "cortex.scores", "cortex.source_params",
+        "cortex.status", "cortex.store", "cortex.sweep", "cortex.tables", "cortex.timeline",
     ),
     4: (
         "cortex.deleting", "cortex.distributions", "cortex.encode_rows", "cortex.expand", "cortex.feed",
@@ -45,8 +45,8 @@ FLOORS: dict[int, tuple[str, ...]] = {
         "cortex.run_settings", "cortex.sources_hub", "cortex.train", "cortex.trials", "cortex.words",
     ),
     5: (
-        "cortex.hopeless", "cortex.layers", "cortex.model", "cortex.ranks", "cortex.row_store", "cortex.run_columns",
-        "cortex.sound", "cortex.sources", "cortex.standalone", "cortex.statistics", "cortex.templates",
+        "cortex.hopeless", "cortex.layers", "cortex.model", "cortex.row_store", "cortex.run_columns", "cortex.sound",
+        "cortex.sources", "cortex.standalone", "cortex.statistics", "cortex.templates",
     ),
     6: (
         "cortex.builder", "cortex.graph_source", "cortex.presets", "cortex.run_groups", "cortex.standalone_tasks",
@@ -100,7 +100,7 @@ ALONE = (
     "cortex.optimize", "cortex.train", "cortex.evaluate", "cortex.generate", "cortex.encode", "cortex.places",
     "cortex.standalone", "cortex.codes", "cortex.files", "cortex.hub", "cortex.hub_data", "cortex.padding",
     "cortex.columns", "cortex.rows", "cortex.encode_rows", "cortex.examples", "cortex.masking", "cortex.scores",
-    "cortex.feed", "cortex.standalone_tasks", "cortex.tokenizer_training",
+    "cortex.feed", "cortex.standalone_tasks", "cortex.tokenizer_training", "cortex.backward", "cortex.step_losses",
 )  # fmt: skip
 SCREEN = {"streamlit", "streamlit_flow", "plotly"}
 NO_TORCH = (
