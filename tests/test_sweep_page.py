@@ -28,7 +28,7 @@ from cortex.sweep_driver import Driver
 from cortex.sweep_making import Settings, make_sweep
 from cortex.trials import trials
 from cortex.worker import work
-from ui.sweep_panel import proposed, settable
+from ui.sweep_values import proposed, settable
 
 
 def made(graph: Graph, home: Places, *texts: str, **settings: object) -> Sweep:

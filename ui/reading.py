@@ -16,7 +16,7 @@ from cortex.curves import Columns, CurveReader
 from cortex.metrics import Progress
 from cortex.run_summary import summary
 from cortex.runs import Run, RunError
-from ui.charts import Curve
+from ui.curve import Curve
 
 __all__ = ["best_of", "columns", "curve", "curves", "flops_of", "levels", "names", "read_summary"]
 

@@ -9,7 +9,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from cortex.trials import OVER, Trial
-from ui.charts import frame_layout
+from ui.strokes import frame_layout
 from ui.theme import PALETTE, Theme
 
 _HEIGHT = 340
