@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from cortex.generate import generate
 from cortex.measures import has_perplexity, measures, tells_all
 from cortex.runs import Run, RunError
 from cortex.store import Prepared, find
+from cortex.tokenizer import Tokenizer
 
 
 def evaluate_run(run: Run, store: Path, split: str = "validation", checkpoint: str = "best") -> dict[str, Any]:
@@ -79,15 +80,8 @@ def continue_text(trained: Trained, prompt: str, **sampling: Any) -> Iterator[st
     where a text starts, after `<eos>`."""
     tokenizer = trained.tokenizer
     ids = tokenizer.encode(prompt) or [tokenizer.eos]
-    said = tokenizer.decode(ids)
-    for token in generate(trained.model, list(ids), context=trained.seq_len, vocab_size=tokenizer.vocab_size, **sampling):
-        ids.append(token)
-        text = tokenizer.decode(ids)
-        # A character of several bytes is not whole before its last token; a replacement mark says so.
-        if text.endswith("\ufffd") or not text.startswith(said):
-            continue
-        yield text[len(said) :]
-        said = text
+    tokens = generate(trained.model, list(ids), context=trained.seq_len, vocab_size=tokenizer.vocab_size, **sampling)
+    yield from _told(tokenizer, ids, tokens)
 
 
 def write_for(trained: Trained, source: str, **sampling: Any) -> Iterator[str]:
@@ -95,11 +89,16 @@ def write_for(trained: Trained, source: str, **sampling: Any) -> Iterator[str]:
     tokenizer = trained.tokenizer
     read = torch.tensor([text_tokens(trained, source)], device=next(trained.model.parameters()).device)  # (1, S)
     sampling = {"context": trained.seq_len, "vocab_size": tokenizer.vocab_size, "stop": tokenizer.eos, **sampling}
-    ids: list[int] = []
-    said = ""
-    for token in generate(trained.model, [tokenizer.eos], batch={"source": read}, **sampling):
+    yield from _told(tokenizer, [], generate(trained.model, [tokenizer.eos], batch={"source": read}, **sampling))
+
+
+def _told(tokenizer: Tokenizer, ids: list[int], tokens: Iterable[int]) -> Iterator[str]:
+    """What tokens add to the text of `ids`, as soon as it is whole."""
+    said = tokenizer.decode(ids)
+    for token in tokens:
         ids.append(token)
         text = tokenizer.decode(ids)
+        # A character of several bytes is not whole before its last token; a replacement mark says so.
         if text.endswith("\ufffd") or not text.startswith(said):
             continue
         yield text[len(said) :]

@@ -223,7 +223,7 @@ def _verify(kind: Kind) -> None:
         raise TypeError(f"{kind.name}: role {kind.role} or family {kind.family} is not known")
     if not kind.cls.__doc__:  # getdoc would find that of nn.Module
         raise TypeError(f"{kind.name}: a node kind needs a docstring, its first paragraph is the help text")
-    declared, taken = set(kind.params), set(inspect.signature(kind.cls.__init__).parameters) - {"self"}
+    declared, taken = set(kind.params), _constructor(kind.cls)
     if declared != taken:
         raise TypeError(f"{kind.name}: declared parameters {sorted(declared)} are not those of __init__ {sorted(taken)}")
     for name, param in kind.params.items():
@@ -235,6 +235,18 @@ def _verify(kind: Kind) -> None:
     _verify_shape(kind)
     if kind.role == "module" and kind.cached != ("cache" in inspect.signature(kind.cls.forward).parameters):
         raise TypeError(f"{kind.name}: cached={kind.cached}, but forward says otherwise")
+
+
+def _constructor(cls: type) -> set[str]:
+    """The arguments of a constructor; `**` stands for those of the class above."""
+    taken: set[str] = set()
+    for above in cls.__mro__:
+        if "__init__" in vars(above):
+            arguments = list(inspect.signature(above.__init__).parameters.values())[1:]
+            taken |= {argument.name for argument in arguments if argument.kind != argument.VAR_KEYWORD}
+            if all(argument.kind != argument.VAR_KEYWORD for argument in arguments):
+                break
+    return taken
 
 
 def _verify_shape(kind: Kind) -> None:

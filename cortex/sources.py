@@ -167,20 +167,9 @@ class CustomData(TextSource):
         test: float,
         validation_file: str,
         test_file: str,
-        batch_size: int,
-        seq_len: int,
-        tokenizer: str,
-        vocab_size: int | str,
-        min_frequency: int,
-        pre_tokenizer: str,
-        tokenizer_file: str,
-        tokenizer_id: str,
-        tokenizer_revision: str,
+        **batches_and_tokenizer: Any,
     ) -> None:
-        super().__init__(
-            batch_size, seq_len, tokenizer, vocab_size, min_frequency, pre_tokenizer,
-            tokenizer_file, tokenizer_id, tokenizer_revision,
-        )  # fmt: skip
+        super().__init__(**batches_and_tokenizer)
         self.task, self.path, self.text_column, self.label_column = type, path, text_column, label_column
         self.word_column, self.tag_column = word_column, None if tag_column == "auto" else tag_column
         self.words_field, self.tags_field = words_field, tags_field

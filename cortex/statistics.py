@@ -71,13 +71,8 @@ def compute(prepared: Prepared, heard: Heard = lambda what, share: None) -> dict
             repeated[split, "train"] |= among(held_out[split].hashes, long)
         heard("looking for duplicates", 0.3 + 0.7 * share)
     repeated["test", "validation"] = among(held_out["test"].hashes, np.sort(held_out["validation"].hashes))
-    most = usual_length(sum(lengths.values()))
     return {
-        "splits": {split: prepared.meta["splits"][split] | of_lines(lengths[split], most) for split in SPLITS},
-        "vocabulary": of_vocabulary(counts, prepared),
-        "ranks": of_ranks(counts),
-        "frequent": listed(np.argsort(-counts, kind="stable")[:LISTED], counts, tokenizer),
-        "rarest": listed(rarest(counts), counts, tokenizer),
+        **_distributions(prepared, counts, lengths, tokenizer),
         "line_ends": bool(ends.any()),
         "least": least,
         "duplicates": [_of_duplicates(pair, held_out[pair[0]], repeated[pair], tokens[pair[0]], tokenizer) for pair in PAIRS],
@@ -103,6 +98,19 @@ def compute_rows(prepared: Prepared, heard: Heard = lambda what, share: None) ->
         count_lengths(np.diff(offsets), lengths[split])
         keys[split] = [ids[low:high].tobytes() for low, high in itertools.pairwise(offsets)]
     heard("looking for duplicates", 0.9)
+    return {
+        **_distributions(prepared, counts, lengths, tokenizer),
+        "line_ends": True,
+        "least": 1,
+        "duplicates": [_repeated_rows(pair, keys, tokenizer, np.dtype(prepared.meta["dtype"])) for pair in PAIRS],
+        "labels": _of_labels(prepared),
+    }
+
+
+def _distributions(
+    prepared: Prepared, counts: np.ndarray, lengths: dict[str, np.ndarray], tokenizer: Tokenizer
+) -> dict[str, Any]:
+    """What the counts of the tokens (V,) and the lengths of each split's lines say."""
     most = usual_length(sum(lengths.values()))
     return {
         "splits": {split: prepared.meta["splits"][split] | of_lines(lengths[split], most) for split in SPLITS},
@@ -110,10 +118,6 @@ def compute_rows(prepared: Prepared, heard: Heard = lambda what, share: None) ->
         "ranks": of_ranks(counts),
         "frequent": listed(np.argsort(-counts, kind="stable")[:LISTED], counts, tokenizer),
         "rarest": listed(rarest(counts), counts, tokenizer),
-        "line_ends": True,
-        "least": 1,
-        "duplicates": [_repeated_rows(pair, keys, tokenizer, np.dtype(prepared.meta["dtype"])) for pair in PAIRS],
-        "labels": _of_labels(prepared),
     }
 
 
