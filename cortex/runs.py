@@ -14,8 +14,8 @@ from typing import Any
 from cortex import labels
 from cortex.graph import Graph, GraphError, from_document
 from cortex.metrics import EventReader
-from cortex.places import write_atomically
 from cortex.processes import as_seconds, oom_kills, worker_alive
+from cortex.work_folder import WorkFolder
 
 FORMAT, VERSION = "cortexnodus/run", 1
 CHECKPOINTS = ("best", "last")  # and step-N, where keep_every kept one
@@ -33,15 +33,8 @@ class RunError(ValueError):
 
 
 @dataclass(frozen=True)
-class Run:
+class Run(WorkFolder):
     """A run on disk. Reading it never changes it."""
-
-    path: Path
-
-    @property
-    def id(self) -> str:
-        """The folder's name."""
-        return self.path.name
 
     def record(self) -> dict[str, Any]:
         """run.json: what the run was started with. RunError when it is damaged or of a newer version."""
@@ -96,20 +89,13 @@ class Run:
         status, now = self.status() if status is None else status, time.time() if now is None else now
         state = status.get("state")
         alive = state in ACTIVE and worker_alive(status)
-        if not alive and now - self._resumed_at() < _START_GRACE:
+        if not alive and now - self.asked_at("resume") < _START_GRACE:
             return "starting"
         if state in ENDED:
             return state
         if status.get("pid") is None:
             return "starting" if now - as_seconds(status.get("heartbeat")) < _START_GRACE else "interrupted"
         return state if alive else "interrupted"
-
-    def _resumed_at(self) -> float:
-        """When somebody last asked for a worker to take this run up again; the worker takes the mark away."""
-        try:
-            return os.stat(self.path / "requests" / "resume").st_mtime
-        except OSError:
-            return 0.0
 
     def events(self) -> list[dict[str, Any]]:
         """Every whole event of metrics.jsonl in order; a torn or foreign line is passed over."""
@@ -140,35 +126,6 @@ class Run:
                 f"{size}, try a smaller batch_size, seq_len or model, or accumulate with a smaller batch_size"
             )
         return "its worker was killed, or the machine was switched off"
-
-    def request(self, what: str) -> None:
-        """Ask the worker for something; it answers by doing it."""
-        folder = self.path / "requests"
-        folder.mkdir(exist_ok=True)
-        write_atomically(folder / what, "")
-
-    def requested(self, what: str) -> bool:
-        return (self.path / "requests" / what).exists()
-
-    def requests(self) -> set[str]:
-        """All that is asked of the worker now."""
-        try:
-            return set(os.listdir(self.path / "requests"))
-        except OSError:
-            return set()
-
-    def answer(self, what: str) -> None:
-        """Take a request away, since it has been done."""
-        (self.path / "requests" / what).unlink(missing_ok=True)
-
-    def log_tail(self, lines: int = 40) -> str:
-        """The last lines of the worker's log."""
-        try:
-            with open(self.path / "log.txt", "rb") as file:
-                file.seek(max(0, os.fstat(file.fileno()).st_size - 200 * lines))
-                return "\n".join(file.read().decode(errors="replace").splitlines()[-lines:])
-        except OSError:
-            return ""
 
 
 def list_runs(root: Path) -> list[Run]:

@@ -19,6 +19,7 @@ from cortex.graph import Graph, GraphError, from_document
 from cortex.places import dated_folder, json_line, to_json, write_atomically
 from cortex.processes import worker_alive
 from cortex.runs import Run, RunError
+from cortex.work_folder import WorkFolder
 
 FORMAT, VERSION = "cortexnodus/sweep", 1
 METHODS = ("grid", "random", "tpe")
@@ -35,15 +36,8 @@ class SweepError(RunError):
 
 
 @dataclass(frozen=True)
-class Sweep:
+class Sweep(WorkFolder):
     """A sweep's directory. Reading it never changes it."""
-
-    path: Path
-
-    @property
-    def id(self) -> str:
-        """The folder's name."""
-        return self.path.name
 
     @property
     def root(self) -> Path:
@@ -89,18 +83,6 @@ class Sweep:
         """Whether a process is at work on it."""
         return worker_alive(self.status())
 
-    def requested(self, what: str) -> bool:
-        return (self.path / "requests" / what).exists()
-
-    def request(self, what: str) -> None:
-        """Ask the driver for something."""
-        (self.path / "requests").mkdir(exist_ok=True)
-        write_atomically(self.path / "requests" / what, "")
-
-    def answer(self, what: str) -> None:
-        """Take a request away, since it has been done."""
-        (self.path / "requests" / what).unlink(missing_ok=True)
-
     def note(self, **facts: Any) -> None:
         """Add a line to trials.jsonl, which says what came of trials whose runs are deleted later."""
         with open(self.path / "trials.jsonl", "a+b") as file:
@@ -124,17 +106,6 @@ class Sweep:
             if isinstance(note, dict) and type(note.get("trial")) is int:
                 found[note["trial"]] = found.get(note["trial"], {}) | note
         return found
-
-    def log_tail(self, lines: int = 20) -> str:
-        """The last lines of what its driver said."""
-        return Run(self.path).log_tail(lines)
-
-    def asked_at(self, what: str) -> float:
-        """When somebody last asked for `stop`, or started a driver (`resume`) that has not come yet; 0 where nobody has."""
-        try:
-            return os.stat(self.path / "requests" / what).st_mtime
-        except OSError:
-            return 0.0
 
 
 def create_sweep(root: Path, **record: Any) -> Sweep:

@@ -23,7 +23,7 @@ FLOORS: dict[int, tuple[str, ...]] = {
     1: (
         "cortex.blocks", "cortex.columns", "cortex.comparison_words", "cortex.device", "cortex.gather", "cortex.graph",
         "cortex.hub", "cortex.kept", "cortex.labels", "cortex.lines", "cortex.metrics", "cortex.optimize",
-        "cortex.registry", "cortex.step_losses", "cortex.tokenizer",
+        "cortex.registry", "cortex.step_losses", "cortex.tokenizer", "cortex.work_folder",
     ),
     2: (
         "cortex.backward", "cortex.bypass", "cortex.curves", "cortex.drawing", "cortex.evaluate", "cortex.files",
@@ -107,7 +107,7 @@ NO_TORCH = (
     "cortex.params", "cortex.graph", "cortex.places", "cortex.units", "cortex.registry", "cortex.runs", "cortex.status",
     "cortex.labels", "cortex.index", "cortex.filters", "cortex.run_columns", "cortex.deleting", "cortex.processes",
     "cortex.run_summary", "cortex.creating", "cortex.signals", "cortex.conditions", "cortex.run_settings",
-    "cortex.run_groups", "cortex.tail",
+    "cortex.run_groups", "cortex.tail", "cortex.work_folder",
 )  # fmt: skip
 
 FLOOR_OF = {module: floor for floor, modules in FLOORS.items() for module in modules}

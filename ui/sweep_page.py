@@ -181,7 +181,7 @@ def _folded(sweep: Sweep, record: Mapping[str, Any]) -> None:
         for skip in record.get("skipped") or []:
             if isinstance(skip, dict) and isinstance(skip.get("values"), dict):
                 st.caption(plain(f"Skipped: {shown(skip['values'])}: {skip.get('fault')}"))
-        log = sweep.log_tail()
+        log = sweep.log_tail(20)
         if log:
             st.code(log, language=None)
 
