@@ -22,7 +22,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 from cortex.creating import create_run
 from cortex.data import prepare
-from cortex.graph import Edge, Graph, Node
+from cortex.graph import Edge, Graph, Node, to_json
 from cortex.places import Places, places
 from cortex.presets import preset
 from cortex.runs import Run
@@ -34,6 +34,7 @@ VERBS = ("sees", "likes", "finds", "hears", "follows")
 
 MakeGraph = Callable[..., Graph]
 MakeRun = Callable[..., Run]
+Say = Callable[..., tuple[int, str, str]]
 
 
 def made_lines(count: int = 400, seed: int = 1) -> list[str]:
@@ -76,6 +77,27 @@ def tiny_graph(path: Path, data: dict[str, Any] | None = None, blocks: int = 1, 
 
 
 @pytest.fixture
+def document(make_graph: MakeGraph, tmp_path: Path) -> str:
+    """The path of a file with a tiny graph."""
+    path = tmp_path / "graph.json"
+    path.write_text(to_json(make_graph()))
+    return str(path)
+
+
+@pytest.fixture
+def say(capsys: pytest.CaptureFixture[str], home: Places) -> Say:
+    """A function that runs the command line: exit status, standard output, standard error."""
+    from cortex.command import main
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        capsys.readouterr()
+        status = main(list(arguments))
+        return (status, *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Places:
     """The folders below a home of this test's own."""
     monkeypatch.setenv("CORTEXNODUS_HOME", str(tmp_path / "home"))
@@ -95,6 +117,16 @@ def _nothing_counts_on() -> Iterator[None]:
 def prepared(make_graph: MakeGraph, home: Places) -> Prepared:
     """The made text as word tokens."""
     return prepare(make_graph().node("data"), home.store)
+
+
+def with_uploaded_text(graph: Graph, home: Places) -> Graph:
+    """The graph with its text among the uploads, and prepared."""
+    home.uploads.mkdir(parents=True)
+    upload = home.uploads / "0123-cats.txt"
+    upload.write_bytes(Path(graph.node("data").params["path"]).read_bytes())
+    graph = graph.with_param("data", "path", str(upload))
+    prepare(graph.node("data"), home.store)
+    return graph
 
 
 @pytest.fixture

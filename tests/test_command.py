@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import MakeGraph, MakeRun, Start
+from conftest import MakeGraph, MakeRun, Say, Start
 
 import cortex
 from cortex.command import main
@@ -24,24 +24,6 @@ Outcome = tuple[int, str, str]
 pytestmark = pytest.mark.usefixtures("home")
 
 
-@pytest.fixture
-def say(capsys: pytest.CaptureFixture[str]) -> Any:
-    """A function that runs the command line: status, standard output, standard error."""
-
-    def run(*arguments: str) -> Outcome:
-        status = main(list(arguments))
-        return (status, *capsys.readouterr())
-
-    return run
-
-
-@pytest.fixture
-def document(make_graph: MakeGraph, tmp_path: Path) -> str:
-    path = tmp_path / "graph.json"
-    path.write_text(to_json(make_graph()))
-    return str(path)
-
-
 def json_lines(text: str) -> list[dict[str, Any]]:
     return [json.loads(line, parse_constant=lambda name: pytest.fail(f"{name} is not JSON")) for line in text.splitlines()]
 
@@ -49,14 +31,14 @@ def json_lines(text: str) -> list[dict[str, Any]]:
 # Listing
 
 
-def test_presets_are_listed_as_a_table_and_as_json(say: Any) -> None:
+def test_presets_are_listed_as_a_table_and_as_json(say: Say) -> None:
     status, out, err = say("presets")
     assert status == 0 and err == "" and out.splitlines()[0].startswith("preset") and len(out.splitlines()) == 4
     rows = json_lines(say("presets", "--json")[1])
     assert [(row["preset"], row["embedding_dim"]) for row in rows] == [("small", 128), ("medium", 256), ("large", 512)]
 
 
-def test_every_kind_is_listed_with_every_setting(say: Any) -> None:
+def test_every_kind_is_listed_with_every_setting(say: Say) -> None:
     rows = {row["kind"]: row for row in json_lines(say("kinds", "--json")[1])}
     assert set(rows) == set(KINDS)
     for name, kind in KINDS.items():
@@ -65,13 +47,13 @@ def test_every_kind_is_listed_with_every_setting(say: Any) -> None:
     assert all(f"{name}  (" in out for name in KINDS) and "nhead = 4" in out
 
 
-def test_no_runs_yet_says_how_to_start_one(say: Any) -> None:
+def test_no_runs_yet_says_how_to_start_one(say: Say) -> None:
     status, out, _ = say("runs")
     assert status == 0 and "no runs in" in out and "train --preset small" in out
     assert say("runs", "--json") == (0, "", "")
 
 
-def test_the_node_reference_names_every_kind_and_setting(say: Any) -> None:
+def test_the_node_reference_names_every_kind_and_setting(say: Say) -> None:
     status, out, err = say("kinds", "--markdown")
     assert (status, err) == (0, "")
     for name, kind in KINDS.items():
@@ -81,38 +63,38 @@ def test_the_node_reference_names_every_kind_and_setting(say: Any) -> None:
 # Checking
 
 
-def test_a_sound_graph_is_shown_with_shapes_and_parameters(say: Any, document: str) -> None:
+def test_a_sound_graph_is_shown_with_shapes_and_parameters(say: Say, document: str) -> None:
     status, out, err = say("check", document)
     assert (status, err) == (0, "") and "B×T×8" in out and "no fault" in out
     (row,) = json_lines(say("check", document, "--json")[1])
     assert row["ok"] and row["issues"] == [] and row["nodes"][1]["id"] == "embedding"
 
 
-def test_a_preset_is_checked_with_settings_made(say: Any) -> None:
+def test_a_preset_is_checked_with_settings_made(say: Say) -> None:
     (row,) = json_lines(say("check", "--preset", "small", "--set", "model.embedding_dim=64", "--json")[1])
     assert {node["shape"] for node in row["nodes"] if node["kind"] == "GPTBlock"} == {"B×T×64"}
 
 
-def test_every_fault_of_a_graph_is_a_line_on_standard_error(say: Any, document: str) -> None:
+def test_every_fault_of_a_graph_is_a_line_on_standard_error(say: Say, document: str) -> None:
     status, out, err = say("check", document, "--set", "nodes.block_1.nhead=3", "--set", "nodes.data.path=/no/such/file")
     assert status == 2 and out == ""
     assert err.splitlines()[0] == "block_1.nhead: nhead=3 must divide d_model=8; try 2 or 4"
     assert len(err.splitlines()) == 2 and "data: path: /no/such/file does not exist" in err
 
 
-def test_faults_as_json_are_one_object_and_the_status_is_two(say: Any, document: str) -> None:
+def test_faults_as_json_are_one_object_and_the_status_is_two(say: Say, document: str) -> None:
     status, out, err = say("check", document, "--set", "nodes.block_1.nhead=3", "--json")
     (row,) = json_lines(out)
     assert status == 2 and err == "" and not row["ok"]
     assert (row["issues"][0]["node"], row["issues"][0]["field"]) == ("block_1", "nhead")
 
 
-def test_a_kind_that_was_added_is_listed(say: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_kind_that_was_added_is_listed(say: Say, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(KINDS, "Mine", KINDS["LayerNorm"])
     assert len(json_lines(say("kinds", "--json")[1])) == len(KINDS)
 
 
-def test_the_graph_of_a_run_can_be_checked_again(say: Any, trained: Run) -> None:
+def test_the_graph_of_a_run_can_be_checked_again(say: Say, trained: Run) -> None:
     (row,) = json_lines(say("check", str(trained.path / "run.json"), "--json")[1])
     assert row["ok"] and row["name"] == "tiny" and row["parameters"] > 0
 
@@ -120,7 +102,7 @@ def test_the_graph_of_a_run_can_be_checked_again(say: Any, trained: Run) -> None
 # Preparing
 
 
-def test_a_text_is_prepared_beforehand_and_training_then_starts_at_once(say: Any, document: str) -> None:
+def test_a_text_is_prepared_beforehand_and_training_then_starts_at_once(say: Say, document: str) -> None:
     status, out, err = say("data", "prepare", document)
     assert status == 0 and "training tokens" in out and "tokenising train" in err
     assert say("data", "prepare", document) == (0, out, "")
@@ -131,7 +113,7 @@ def test_a_text_is_prepared_beforehand_and_training_then_starts_at_once(say: Any
     ("name", "value"), [("validation", "x"), ("tokenizer", "Bpe"), ("colour", 1), ("path", "/no/such"), ("vocab_size", 0)]
 )
 def test_preparing_a_faulty_source_is_refused_in_one_line(
-    say: Any, make_graph: MakeGraph, document: str, name: str, value: Any
+    say: Say, make_graph: MakeGraph, document: str, name: str, value: Any
 ) -> None:
     Path(document).write_text(to_json(make_graph().with_param("data", name, value)))
     status, out, err = say("data", "prepare", document)
@@ -170,7 +152,7 @@ def test_preparing_a_faulty_source_is_refused_in_one_line(
     ],
     ids=lambda value: " ".join(value)[:40] if isinstance(value, list) else "",
 )
-def test_a_mistake_is_said_in_one_line_with_status_two(say: Any, arguments: list[str], says: str) -> None:
+def test_a_mistake_is_said_in_one_line_with_status_two(say: Say, arguments: list[str], says: str) -> None:
     status, out, err = say(*arguments)
     assert (status, out) == (2, "") and says in err
     assert len(set(err.splitlines())) <= (3 if "model.nhead=5" in arguments else 1)
@@ -186,7 +168,7 @@ def test_a_mistake_is_said_in_one_line_with_status_two(say: Any, arguments: list
     ],
     ids=["torn", "format", "UTF-16", "deep"],
 )
-def test_a_file_that_is_no_graph_is_told_and_as_json_too(say: Any, document: str, content: bytes, says: str) -> None:
+def test_a_file_that_is_no_graph_is_told_and_as_json_too(say: Say, document: str, content: bytes, says: str) -> None:
     Path(document).write_bytes(content)
     for verb in ("check", "train"):
         status, out, err = say(verb, document)
@@ -207,7 +189,7 @@ def test_the_version_and_the_help_are_printed(capsys: pytest.CaptureFixture[str]
 # Training and what comes after
 
 
-def test_training_makes_a_run_and_says_how_it_went(say: Any, document: str, home: Places) -> None:
+def test_training_makes_a_run_and_says_how_it_went(say: Say, document: str, home: Places) -> None:
     status, out, _ = say("train", document, "--name", "first", "--set", "training.steps=12")
     assert status == 0
     (run,) = list_runs(home.runs)
@@ -218,7 +200,7 @@ def test_training_makes_a_run_and_says_how_it_went(say: Any, document: str, home
     assert say("stop", "first")[2] == f"run {run.id} is finished; there is nothing to stop\n"
 
 
-def test_training_as_json_prints_nothing_but_json(say: Any, document: str) -> None:
+def test_training_as_json_prints_nothing_but_json(say: Say, document: str) -> None:
     status, out, err = say("train", document, "--json", "--max-steps", "5")
     rows = json_lines(out)
     assert status == 0 and "Traceback" not in err
@@ -226,20 +208,20 @@ def test_training_as_json_prints_nothing_but_json(say: Any, document: str) -> No
     assert rows[-1]["step"] == 5 and rows[-1]["best_loss"] == rows[-4]["loss"]
 
 
-def test_a_run_that_a_page_created_is_taken_up_once(say: Any, make_run: MakeRun) -> None:
+def test_a_run_that_a_page_created_is_taken_up_once(say: Say, make_run: MakeRun) -> None:
     run = make_run()
     assert say("train", str(run.path))[0] == 0 and run.state() == "finished"
     status, out, err = say("train", str(run.path))
     assert (status, out) == (2, "") and "only a run that was just created can be started" in err
 
 
-def test_settings_do_not_go_with_a_run_that_was_created(say: Any, make_run: MakeRun) -> None:
+def test_settings_do_not_go_with_a_run_that_was_created(say: Say, make_run: MakeRun) -> None:
     run = make_run()
     status, _, err = say("train", str(run.path), "--max-steps", "3")
     assert status == 2 and "was created with its settings" in err and run.state() == "starting"
 
 
-def test_a_run_that_fails_has_status_one_and_its_reason_on_standard_error(say: Any, make_run: MakeRun, text: Path) -> None:
+def test_a_run_that_fails_has_status_one_and_its_reason_on_standard_error(say: Say, make_run: MakeRun, text: Path) -> None:
     run = make_run()
     text.write_text("changed\n" * 50)
     shutil.rmtree(run.path.parents[1] / "workspace")
@@ -255,7 +237,7 @@ def test_a_run_that_fails_has_status_one_and_its_reason_on_standard_error(say: A
         ("training.device=cuda", "this machine has none"),
     ],
 )
-def test_a_training_that_cannot_begin_says_why(say: Any, document: str, setting: str, says: str) -> None:
+def test_a_training_that_cannot_begin_says_why(say: Say, document: str, setting: str, says: str) -> None:
     import torch
 
     if "cuda" in setting and torch.cuda.is_available():
@@ -264,7 +246,7 @@ def test_a_training_that_cannot_begin_says_why(say: Any, document: str, setting:
     assert status in (1, 2) and says in err and "Traceback" not in err
 
 
-def test_a_runs_perplexity_is_told_for_both_splits(say: Any, trained: Run) -> None:
+def test_a_runs_perplexity_is_told_for_both_splits(say: Say, trained: Run) -> None:
     for split in ("validation", "test"):
         (row,) = json_lines(say("evaluate", "tiny", "--split", split, "--json")[1])
         assert row["run"] == trained.id and row["split"] == split and row["tokens"] > 50
@@ -272,7 +254,7 @@ def test_a_runs_perplexity_is_told_for_both_splits(say: Any, trained: Run) -> No
     assert status == 0 and f"{trained.id}, checkpoint last of step 60, validation: loss " in out
 
 
-def test_text_follows_the_prompt_the_same_for_the_same_seed(say: Any, trained: Run) -> None:
+def test_text_follows_the_prompt_the_same_for_the_same_seed(say: Say, trained: Run) -> None:
     arguments = ("generate", "tiny", "--prompt", "the cat", "--max-tokens", "12")
     status, out, err = say(*arguments)
     assert status == 0 and err == "" and out.startswith("the cat") and len(out.split()) >= 8
@@ -284,7 +266,7 @@ def test_text_follows_the_prompt_the_same_for_the_same_seed(say: Any, trained: R
 
 
 @pytest.mark.parametrize("seed", ["-1", "99999999999999999999", "-99999999999999999999"])
-def test_a_seed_is_used_or_refused_in_one_line(say: Any, trained: Run, seed: str) -> None:
+def test_a_seed_is_used_or_refused_in_one_line(say: Say, trained: Run, seed: str) -> None:
     status, _, err = say("generate", "tiny", "--prompt", "the", "--max-tokens", "2", "--seed", seed)
     assert status == 0 or (status == 2 and "seed" in err and len(err.splitlines()) == 1)
 
@@ -343,7 +325,7 @@ def test_a_reader_that_closes_early_does_not_end_the_run(
     assert run.state() == "finished"
 
 
-def test_a_text_that_cannot_be_used_is_a_fault_before_it_is_prepared(say: Any, make_graph: MakeGraph, tmp_path: Path) -> None:
+def test_a_text_that_cannot_be_used_is_a_fault_before_it_is_prepared(say: Say, make_graph: MakeGraph, tmp_path: Path) -> None:
     graph = make_graph()
     Path(graph.node("data").params["path"]).write_bytes("café\n".encode("latin-1") * 50)
     document = tmp_path / "graph.json"
@@ -355,7 +337,7 @@ def test_a_text_that_cannot_be_used_is_a_fault_before_it_is_prepared(say: Any, m
 
 
 @pytest.mark.parametrize("below", ["", "x"])
-def test_a_runs_folder_that_cannot_be_made_is_one_line(below: str, say: Any, document: str, tmp_path: Path) -> None:
+def test_a_runs_folder_that_cannot_be_made_is_one_line(below: str, say: Say, document: str, tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("")
     status, _, err = say("train", document, "--runs", str(blocked / below))
@@ -363,12 +345,12 @@ def test_a_runs_folder_that_cannot_be_made_is_one_line(below: str, say: Any, doc
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has CUDA")
-def test_a_device_that_is_not_there_is_the_users_mistake_and_makes_no_run(say: Any, document: str, home: Places) -> None:
+def test_a_device_that_is_not_there_is_the_users_mistake_and_makes_no_run(say: Say, document: str, home: Places) -> None:
     status, _, err = say("train", document, "--set", "training.device=cuda")
     assert status == 2 and "training.device=cuda: this machine has none" in err
     assert not list_runs(home.runs)
 
 
-def test_an_argument_that_is_not_utf8_is_refused(say: Any, document: str, home: Places) -> None:
+def test_an_argument_that_is_not_utf8_is_refused(say: Say, document: str, home: Places) -> None:
     status, _, err = say("train", document, "--name", "caf\udce9")
     assert status == 2 and "not UTF-8" in err and not home.runs.exists()

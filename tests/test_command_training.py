@@ -7,35 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import MakeGraph, MakeRun, Start
+from conftest import MakeGraph, MakeRun, Say, Start
 from waiting import wait_for
 
 from cortex.checkpoints import saved_step
-from cortex.command import main
 from cortex.graph import to_json
 from cortex.places import Places
 from cortex.runs import Run, list_runs
 from cortex.status import Status
 
 pytestmark = pytest.mark.usefixtures("home")
-
-
-@pytest.fixture
-def say(capsys: pytest.CaptureFixture[str]) -> Any:
-    """A function that runs the command line: status, standard output, standard error."""
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        status = main(list(arguments))
-        return (status, *capsys.readouterr())
-
-    return run
-
-
-@pytest.fixture
-def document(make_graph: MakeGraph, tmp_path: Path) -> str:
-    path = tmp_path / "graph.json"
-    path.write_text(to_json(make_graph()))
-    return str(path)
 
 
 def rows_of(out: str) -> list[dict[str, Any]]:
@@ -47,7 +28,7 @@ def rows_of(out: str) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("what", ["stop", "pause", "save"])
 def test_a_request_is_left_for_a_run_that_is_going_on_and_refused_for_one_that_has_ended(
-    what: str, say: Any, make_run: MakeRun
+    what: str, say: Say, make_run: MakeRun
 ) -> None:
     run = make_run()
     status = Status(run)
@@ -59,7 +40,7 @@ def test_a_request_is_left_for_a_run_that_is_going_on_and_refused_for_one_that_h
 
 
 def test_a_training_is_saved_paused_and_resumed_through_real_processes(
-    start: Start, say: Any, make_graph: MakeGraph, tmp_path: Path, home: Places
+    start: Start, say: Say, make_graph: MakeGraph, tmp_path: Path, home: Places
 ) -> None:
     path = tmp_path / "graph.json"
     path.write_text(to_json(make_graph(steps=1_000_000, eval_every=1_000_000, log_every=5)))
@@ -88,7 +69,7 @@ def test_a_training_is_saved_paused_and_resumed_through_real_processes(
 # Extending
 
 
-def test_a_finished_run_is_extended_in_a_child(say: Any, document: str, home: Places) -> None:
+def test_a_finished_run_is_extended_in_a_child(say: Say, document: str, home: Places) -> None:
     assert say("train", document, "--name", "first", "--max-steps", "4")[0] == 0
     (parent,) = list_runs(home.runs)
     assert say("resume", "first")[2].endswith("can be resumed; extend it to train it further\n")
@@ -99,12 +80,12 @@ def test_a_finished_run_is_extended_in_a_child(say: Any, document: str, home: Pl
 
 
 @pytest.mark.parametrize("length", [(), ("--steps", "3", "--epochs", "1")])
-def test_extending_wants_one_length(length: tuple[str, ...], say: Any, make_run: MakeRun) -> None:
+def test_extending_wants_one_length(length: tuple[str, ...], say: Say, make_run: MakeRun) -> None:
     code, out, err = say("extend", make_run().id, *length)
     assert (code, out, err) == (2, "", "give either --epochs N or --steps N\n")
 
 
-def test_a_run_that_has_not_ended_or_has_no_weights_is_not_extended(say: Any, make_run: MakeRun, home: Places) -> None:
+def test_a_run_that_has_not_ended_or_has_no_weights_is_not_extended(say: Say, make_run: MakeRun, home: Places) -> None:
     run = make_run()
     assert "is starting; extend it when it has ended" in say("extend", run.id, "--steps", "3")[2]
     Status(run).end("stopped")
@@ -115,7 +96,7 @@ def test_a_run_that_has_not_ended_or_has_no_weights_is_not_extended(say: Any, ma
 # Time budget, seeds, range test
 
 
-def test_a_time_budget_is_a_setting_of_the_run_and_its_length_an_event(say: Any, document: str, home: Places) -> None:
+def test_a_time_budget_is_a_setting_of_the_run_and_its_length_an_event(say: Say, document: str, home: Places) -> None:
     arguments = ("--max-minutes", "0.05", "--set", "training.steps=1000000", "--set", "training.eval_every=1000")
     code, out, _ = say("train", document, *arguments, "--json")
     rows = rows_of(out)
@@ -126,7 +107,7 @@ def test_a_time_budget_is_a_setting_of_the_run_and_its_length_an_event(say: Any,
     assert run.record()["training"]["max_minutes"] == 0.05
 
 
-def test_several_seeds_are_several_runs_one_after_the_other(say: Any, document: str, home: Places) -> None:
+def test_several_seeds_are_several_runs_one_after_the_other(say: Say, document: str, home: Places) -> None:
     code, out, err = say("train", document, "--seeds", "2", "--name", "mine", "--max-steps", "2")
     assert code == 0, err
     runs = sorted(list_runs(home.runs), key=lambda run: run.record()["order"])
@@ -139,7 +120,7 @@ def test_several_seeds_are_several_runs_one_after_the_other(say: Any, document: 
 
 @pytest.mark.parametrize("arguments", [("--seeds", "2", "--now"), ("--max-minutes", "0"), ("--seeds", "0")])
 def test_arguments_that_have_no_effect_or_no_sense_are_refused(
-    arguments: tuple[str, ...], say: Any, document: str, home: Places
+    arguments: tuple[str, ...], say: Say, document: str, home: Places
 ) -> None:
     code, out, err = say("train", document, *arguments)
     assert (code, out) == (2, "") and len(err.splitlines()) == 1 and arguments[0] in err
@@ -147,7 +128,7 @@ def test_arguments_that_have_no_effect_or_no_sense_are_refused(
 
 
 def test_what_torchrun_does_not_go_with_is_refused(
-    say: Any, document: str, make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
+    say: Say, document: str, make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = make_run()
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
@@ -157,7 +138,7 @@ def test_what_torchrun_does_not_go_with_is_refused(
     assert run.status()["pid"] is None
 
 
-def test_a_worker_that_is_slow_to_start_still_gets_its_run(say: Any, make_run: MakeRun) -> None:
+def test_a_worker_that_is_slow_to_start_still_gets_its_run(say: Say, make_run: MakeRun) -> None:
     run = make_run(max_steps=2)
     status = run.status()
     (run.path / "status.json").write_text(json.dumps(status | {"heartbeat": status["heartbeat"] - 60}))
@@ -165,7 +146,7 @@ def test_a_worker_that_is_slow_to_start_still_gets_its_run(say: Any, make_run: M
     assert say("train", str(run.path))[0] == 0 and run.state() == "finished"
 
 
-def test_a_range_test_is_a_table_with_a_suggestion_and_makes_no_run(say: Any, document: str, home: Places) -> None:
+def test_a_range_test_is_a_table_with_a_suggestion_and_makes_no_run(say: Say, document: str, home: Places) -> None:
     code, out, _ = say("lr-range", document, "--steps", "40", "--high", "0.1")
     assert code == 0 and out.splitlines()[0].split() == ["lr", "loss", "smoothed"]
     assert "suggested: --set training.lr=" in out.splitlines()[-1]
@@ -175,7 +156,7 @@ def test_a_range_test_is_a_table_with_a_suggestion_and_makes_no_run(say: Any, do
     assert list_runs(home.runs) == [] and "--low 1 is not less" in say("lr-range", document, "--low", "1", "--high", "0.1")[2]
 
 
-def test_a_run_that_another_process_holds_is_not_resumed(say: Any, make_run: MakeRun) -> None:
+def test_a_run_that_another_process_holds_is_not_resumed(say: Say, make_run: MakeRun) -> None:
     run: Run = make_run()
     worker = Status(run)
     assert say("resume", run.id)[2].startswith(f"run {run.id} is starting; only a run that is interrupted")

@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import MakeGraph, MakeRun, Start, made_lines
+from conftest import MakeGraph, MakeRun, Say, Start, made_lines
 from tables import facts
 from waiting import wait_for
 
 from cortex import sweep_driver
-from cortex.command import main
 from cortex.graph import Graph, to_json
 from cortex.places import Places
 from cortex.processes import process_started
@@ -30,17 +29,6 @@ from cortex.trials import Trial, best_of, stop_sweep, sweep_state, trials
 from cortex.worker import work
 
 GRID = ("--grid", "training.lr=0.001,0.01", "--grid", "model.dim_feedforward=8,16")
-
-
-@pytest.fixture
-def say(capsys: pytest.CaptureFixture[str], home: Places) -> Any:
-    """A function that runs the command line: status, standard output, standard error."""
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        status = main(list(arguments))
-        return (status, *capsys.readouterr())
-
-    return run
 
 
 @pytest.fixture
@@ -81,7 +69,7 @@ def outcome(found: list[Trial]) -> list[tuple[Any, ...]]:
 # What is trained
 
 
-def test_a_grid_trains_every_combination_once_through_ordinary_runs(say: Any, document: str, home: Places) -> None:
+def test_a_grid_trains_every_combination_once_through_ordinary_runs(say: Say, document: str, home: Places) -> None:
     code, out, err = say("sweep", document, *GRID, "--name", "mine")
     assert (code, err) == (0, "")
     sweep = only(home)
@@ -101,7 +89,7 @@ def test_a_grid_trains_every_combination_once_through_ordinary_runs(say: Any, do
     assert "4 trials, grid, compared by best validation loss; 512 training tokens at most" in out
 
 
-def test_json_lines_tell_of_plan_trials_and_summary(say: Any, document: str, home: Places) -> None:
+def test_json_lines_tell_of_plan_trials_and_summary(say: Say, document: str, home: Places) -> None:
     code, out, err = say("sweep", document, "--grid", "training.lr=0.001,0.01", "--max-steps", "2", "--json")
     rows = [json.loads(line) for line in out.splitlines()]
     assert (code, err) == (0, "")
@@ -118,7 +106,7 @@ def test_json_lines_tell_of_plan_trials_and_summary(say: Any, document: str, hom
     assert say("sweeps", "tiny")[1].splitlines()[0].split()[:3] == ["trial", "state", "training.lr"]
 
 
-def test_random_trials_repeat_from_their_seed_and_are_all_different(say: Any, document: str, home: Places) -> None:
+def test_random_trials_repeat_from_their_seed_and_are_all_different(say: Say, document: str, home: Places) -> None:
     space = ("--random", "training.lr=log:1e-4..1e-1", "--grid", "model.nhead=1,2", "--trials", "5", "--dry-run")
     drawn = []
     for seed in ("1", "1", "2"):
@@ -134,7 +122,7 @@ def test_random_trials_repeat_from_their_seed_and_are_all_different(say: Any, do
     ("budget", "steps"), [(("--max-steps", "3"), 3), (("--epochs", "1"), None), (("--max-minutes", "5"), 4)], ids=str
 )
 def test_a_budget_holds_for_every_trial(
-    budget: tuple[str, ...], steps: int | None, say: Any, document: str, home: Places
+    budget: tuple[str, ...], steps: int | None, say: Say, document: str, home: Places
 ) -> None:
     assert say("sweep", document, "--grid", "training.lr=0.001", *budget)[0] == 0
     (run,) = list_runs(home.runs)
@@ -145,7 +133,7 @@ def test_a_budget_holds_for_every_trial(
 # Faults
 
 
-def test_combinations_with_a_fault_are_listed_and_not_trained(say: Any, document: str, home: Places) -> None:
+def test_combinations_with_a_fault_are_listed_and_not_trained(say: Say, document: str, home: Places) -> None:
     code, out, err = say("sweep", document, "--grid", "model.nhead=2,3", "--grid", "training.lr=0.001,0.01", "--max-steps", "1")
     assert code == 0
     fault = "block_1.nhead: nhead=3 must divide d_model=8; try 2 or 4"
@@ -179,7 +167,7 @@ def test_combinations_with_a_fault_are_listed_and_not_trained(say: Any, document
     ],
 )
 def test_what_cannot_be_swept_is_refused_before_anything_starts(
-    arguments: tuple[str, ...], expected: str, say: Any, document: str, home: Places, monkeypatch: pytest.MonkeyPatch
+    arguments: tuple[str, ...], expected: str, say: Say, document: str, home: Places, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sweep_driver, "installed", lambda: None)
     if not expected:  # the combinations that validate on another text than the first are skipped
@@ -191,7 +179,7 @@ def test_what_cannot_be_swept_is_refused_before_anything_starts(
     assert list_runs(home.runs) == [] and list_sweeps(home.runs) == []
 
 
-def test_trials_whose_tokens_differ_are_compared_by_bits_per_byte(say: Any, document: str, home: Places) -> None:
+def test_trials_whose_tokens_differ_are_compared_by_bits_per_byte(say: Say, document: str, home: Places) -> None:
     code, out, err = say("sweep", document, "--grid", "nodes.data.tokenizer=character,word", "--max-steps", "2")
     assert code == 0, err
     assert "2 trials, grid, compared by bits per byte, since their tokens differ" in out
@@ -201,7 +189,7 @@ def test_trials_whose_tokens_differ_are_compared_by_bits_per_byte(say: Any, docu
 
 
 def test_a_tokenizer_that_hides_words_cannot_be_compared_and_is_skipped(
-    say: Any, make_graph: MakeGraph, tmp_path: Path, home: Places
+    say: Say, make_graph: MakeGraph, tmp_path: Path, home: Places
 ) -> None:
     graph = make_graph(steps=2)
     Path(graph.node("data").params["path"]).write_text(
@@ -214,7 +202,7 @@ def test_a_tokenizer_that_hides_words_cannot_be_compared_and_is_skipped(
     assert "of its tokens are <unk>" in err
 
 
-def test_a_trial_that_fails_is_told_and_the_others_are_trained(say: Any, document: str, home: Places) -> None:
+def test_a_trial_that_fails_is_told_and_the_others_are_trained(say: Say, document: str, home: Places) -> None:
     wild = (
         "--set",
         "training.max_rise=0.5",
@@ -232,7 +220,7 @@ def test_a_trial_that_fails_is_told_and_the_others_are_trained(say: Any, documen
     assert best_of(found) == found[1] and sweep_state(only(home)) == "finished"
 
 
-def test_five_failures_in_a_row_end_the_sweep(say: Any, document: str, home: Places, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_five_failures_in_a_row_end_the_sweep(say: Say, document: str, home: Places, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cortex.session.Session.train", lambda self: (_ for _ in ()).throw(MemoryError()))
     code, _, err = say("sweep", document, "--grid", "training.seed=1,2,3,4,5,6,7")
     assert code == 1 and "failed: 5 trials in a row failed before their first validation; the last: out of memory" in err
@@ -248,7 +236,7 @@ class Killed(BaseException):
 
 
 @pytest.fixture
-def reference(say: Any, document: str, home: Places) -> list[tuple[Any, ...]]:
+def reference(say: Say, document: str, home: Places) -> list[tuple[Any, ...]]:
     """What comes of the grid when nobody disturbs it."""
     assert say("sweep", document, *GRID)[0] == 0
     found = outcome(trials(only(home)))
@@ -258,7 +246,7 @@ def reference(say: Any, document: str, home: Places) -> list[tuple[Any, ...]]:
 
 @pytest.mark.parametrize("moment", ["before its worker", "after its worker", "while nothing was noted"])
 def test_a_sweep_whose_driver_is_killed_goes_on_as_if_it_had_not_been(
-    moment: str, reference: list, say: Any, document: str, home: Places, monkeypatch: pytest.MonkeyPatch
+    moment: str, reference: list, say: Say, document: str, home: Places, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def killed(run: Run) -> None:
         if run.record()["sweep"]["trial"] == 3:
@@ -289,7 +277,7 @@ def test_a_sweep_whose_driver_is_killed_goes_on_as_if_it_had_not_been(
     assert say("sweep", "--resume", sweep.id)[1].startswith("finished: 4 of 4 trials") and len(list_runs(home.runs)) == 4
 
 
-def test_a_sweep_stops_as_a_whole_and_goes_on(reference: list, say: Any, document: str, home: Places) -> None:
+def test_a_sweep_stops_as_a_whole_and_goes_on(reference: list, say: Say, document: str, home: Places) -> None:
     workers: list[threading.Thread] = []
 
     def begin(run: Run) -> None:
@@ -373,7 +361,7 @@ def test_a_sweep_that_is_stopped_before_its_driver_has_come_begins_nothing(docum
 
 
 def test_an_interrupt_stops_the_sweep_as_a_whole(
-    say: Any, document: str, home: Places, monkeypatch: pytest.MonkeyPatch
+    say: Say, document: str, home: Places, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = Driver.__init__
 
@@ -391,7 +379,7 @@ def test_an_interrupt_stops_the_sweep_as_a_whole(
 
 
 def test_a_driver_and_its_worker_that_are_killed_lose_and_repeat_nothing(
-    start: Start, say: Any, make_graph: MakeGraph, tmp_path: Path, home: Places
+    start: Start, say: Say, make_graph: MakeGraph, tmp_path: Path, home: Places
 ) -> None:
     path = tmp_path / "long.json"
     path.write_text(to_json(make_graph(steps=300, eval_every=150, save_every=20, log_every=1, sample_tokens=0)))
@@ -448,7 +436,7 @@ def test_a_trial_whose_worker_is_killed_is_taken_up_again_and_at_last_left(docum
     assert Driver(sweep, home.store).run() == "finished"
 
 
-def test_a_trial_whose_run_was_deleted_keeps_its_result_and_is_not_repeated(say: Any, document: str, home: Places) -> None:
+def test_a_trial_whose_run_was_deleted_keeps_its_result_and_is_not_repeated(say: Say, document: str, home: Places) -> None:
     assert say("sweep", document, *GRID)[0] == 0
     sweep = only(home)
     before = trials(sweep)
@@ -466,7 +454,7 @@ def test_a_trial_whose_run_was_deleted_keeps_its_result_and_is_not_repeated(say:
 
 
 def test_a_hopeless_trial_is_stopped_says_why_and_goes_on_only_when_a_person_resumes_it(
-    say: Any, document: str, home: Places
+    say: Say, document: str, home: Places
 ) -> None:
     rates = "training.lr=0.02,0.021,0.022,0.023,0.00000001,0.024"
     code, out, _ = say("sweep", document, "--grid", rates, "--set", "training.steps=10", "--early-stop")
@@ -487,7 +475,7 @@ def test_a_hopeless_trial_is_stopped_says_why_and_goes_on_only_when_a_person_res
     assert hopeless.run.state() == "finished" and hopeless.run.events()[-1]["step"] == 10
 
 
-def test_no_trial_is_stopped_where_nobody_asked_for_it(say: Any, document: str, home: Places) -> None:
+def test_no_trial_is_stopped_where_nobody_asked_for_it(say: Say, document: str, home: Places) -> None:
     rates = "training.lr=0.02,0.021,0.022,0.023,0.00000001"
     assert say("sweep", document, "--grid", rates, "--set", "training.steps=8")[0] == 0
     assert {t.state for t in trials(only(home))} == {"finished"}
@@ -508,7 +496,7 @@ def test_no_trial_is_stopped_where_nobody_asked_for_it(say: Any, document: str, 
     ],
 )
 def test_a_damaged_sweep_is_told_and_disturbs_no_other(
-    content: str, expected: str, say: Any, document: str, home: Places
+    content: str, expected: str, say: Say, document: str, home: Places
 ) -> None:
     say("sweep", document, "--grid", "training.lr=0.001", "--max-steps", "1", "--name", "sound")
     bad = home.runs / ".sweeps" / "20200101-000000-bad"
@@ -522,7 +510,7 @@ def test_a_damaged_sweep_is_told_and_disturbs_no_other(
         assert code == 2 and expected in err and len(err.splitlines()) == 1
 
 
-def test_damaged_values_are_refused_and_odd_files_beside_do_no_harm(say: Any, document: str, home: Places) -> None:
+def test_damaged_values_are_refused_and_odd_files_beside_do_no_harm(say: Say, document: str, home: Places) -> None:
     say("sweep", document, "--grid", "training.lr=0.001,0.01", "--max-steps", "1")
     sweep = only(home)
     for name, content in (("status.json", "[1"), ("trials.jsonl", "{\n[]\nnull\n")):
@@ -582,7 +570,7 @@ def test_tpe_suggests_the_same_for_the_same_history(optuna: Any) -> None:
 
 
 def test_a_tpe_sweep_that_is_killed_goes_on_with_the_same_values(
-    optuna: Any, say: Any, document: str, home: Places, monkeypatch: pytest.MonkeyPatch
+    optuna: Any, say: Say, document: str, home: Places, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     space = ("--random", "training.lr=log:1e-4..1e-1", "--method", "tpe", "--trials", "13", "--max-steps", "1")
     assert say("sweep", document, *space)[0] == 0
