@@ -85,6 +85,14 @@ def document(make_graph: MakeGraph, tmp_path: Path) -> str:
 
 
 @pytest.fixture
+def brief(make_graph: MakeGraph, tmp_path: Path) -> str:
+    """The path of a file with a tiny graph that trains four steps."""
+    path = tmp_path / "graph.json"
+    path.write_text(to_json(make_graph(steps=4, eval_every=2, sample_tokens=0)))
+    return str(path)
+
+
+@pytest.fixture
 def say(capsys: pytest.CaptureFixture[str], home: Places) -> Say:
     """A function that runs the command line: exit status, standard output, standard error."""
     from cortex.command import main
@@ -162,6 +170,28 @@ def trained(trained_home: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """The finished run of `trained_home`, whose folders are now those of the application."""
     monkeypatch.setenv("CORTEXNODUS_HOME", str(trained_home))
     return Run(next((trained_home / "runs").iterdir()))
+
+
+@pytest.fixture
+def trained_here(home: Places, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trials of a sweep are trained in this process, which has torch, and one after the other."""
+    from cortex.status import Status
+    from cortex.sweep_driver import Driver
+    from cortex.worker import work
+
+    monkeypatch.delenv("CORTEXNODUS_SLOTS", raising=False)
+    made = Driver.__init__
+
+    def begin(run: Run) -> None:
+        work(run, home.store, queued=True)
+
+    def take_up(run: Run) -> None:
+        work(run, home.store, Status(run, again=True), queued=True)
+
+    def init(self: Any, sweep: Any, store: Path, **settings: Any) -> None:
+        made(self, sweep, store, **{"begin": begin, "take_up": take_up, "look_seconds": 0.01, **settings})
+
+    monkeypatch.setattr(Driver, "__init__", init)
 
 
 Start = Callable[..., "subprocess.Popen[str]"]
