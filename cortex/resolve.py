@@ -11,8 +11,9 @@ import torch
 
 from cortex.checks import Issue, Wiring
 from cortex.graph import Graph, Node
+from cortex.kind import ANY, Kind, Sizes
 from cortex.params import AUTO, FROM_INPUT, FROM_VOCABULARY, complete, problems
-from cortex.registry import ANY, KINDS, Kind, Sizes
+from cortex.registry import KINDS
 from cortex.shapes import Dim, Shape, agree, is_tokens, shape_text
 from cortex.targets import Targets
 

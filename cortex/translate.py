@@ -14,12 +14,13 @@ from cortex import litegraph_names as names
 from cortex.builder import TRAINING
 from cortex.checks import RESERVED
 from cortex.graph import Edge, Graph, Node
+from cortex.kind import Kind
 from cortex.litegraph import Box, LiteGraphError, Sheet, read
 from cortex.litegraph_cards import CARD, Cards, NoCard
 from cortex.litegraph_flat import Flat, flatten
 from cortex.litegraph_sense import is_head, number, on_a_path, silent_faults
 from cortex.params import AUTO, FROM_INPUT, FROM_VOCABULARY, Choice, Int, Param
-from cortex.registry import KINDS, Kind
+from cortex.registry import KINDS
 
 _LONGEST_ID = 40
 

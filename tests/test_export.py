@@ -23,7 +23,8 @@ from cortex.builder import Model, PlanError, build, plan
 from cortex.checks import RESERVED
 from cortex.export import class_name, literal, model_class, packages, script
 from cortex.graph import Edge, Graph, Node, Template, from_json
-from cortex.registry import KINDS, Kind
+from cortex.kind import Kind
+from cortex.registry import KINDS
 from cortex.targets import Targets, task_of
 
 Load = Callable[[str], ModuleType]

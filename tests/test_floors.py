@@ -22,75 +22,83 @@ FLOORS: dict[int, tuple[str, ...]] = {
     ),
     1: (
         "cortex.blocks", "cortex.columns", "cortex.comparison_words", "cortex.device", "cortex.gather", "cortex.graph",
-        "cortex.hub", "cortex.kept", "cortex.labels", "cortex.lines", "cortex.metrics", "cortex.optimize",
-        "cortex.registry", "cortex.step_losses", "cortex.tokenizer", "cortex.work_folder",
+        "cortex.hub", "cortex.kept", "cortex.kind", "cortex.labels", "cortex.lines", "cortex.metrics",
+        "cortex.optimize", "cortex.step_losses", "cortex.tokenizer", "cortex.work_folder",
     ),
     2: (
-        "cortex.backward", "cortex.bypass", "cortex.curves", "cortex.drawing", "cortex.evaluate", "cortex.files",
-        "cortex.history", "cortex.hub_data", "cortex.kinds.common", "cortex.kinds.merge", "cortex.kinds.subgraph",
-        "cortex.litegraph", "cortex.litegraph_names", "cortex.ports", "cortex.preview", "cortex.rework", "cortex.rows",
-        "cortex.runs", "cortex.saves", "cortex.steps", "cortex.targets", "cortex.tokenizer_training",
+        "cortex.backward", "cortex.curves", "cortex.declaration", "cortex.drawing", "cortex.evaluate", "cortex.files",
+        "cortex.history", "cortex.hub_data", "cortex.litegraph", "cortex.preview", "cortex.rows", "cortex.runs",
+        "cortex.saves", "cortex.steps", "cortex.tokenizer_training",
     ),
     3: (
-        "cortex.asked", "cortex.checks", "cortex.conditions", "cortex.creating", "cortex.documents", "cortex.encode",
-        "cortex.examples", "cortex.kinds.attention", "cortex.kinds.basic", "cortex.kinds.embedding",
-        "cortex.kinds.sequence", "cortex.litegraph_flat", "cortex.losses", "cortex.masking", "cortex.origin",
-        "cortex.queue", "cortex.ranks", "cortex.report", "cortex.run_summary", "cortex.scores", "cortex.source_params",
-        "cortex.status", "cortex.store", "cortex.sweep", "cortex.tables", "cortex.timeline",
+        "cortex.asked", "cortex.conditions", "cortex.creating", "cortex.documents", "cortex.encode", "cortex.examples",
+        "cortex.litegraph_flat", "cortex.masking", "cortex.origin", "cortex.queue", "cortex.ranks", "cortex.registry",
+        "cortex.report", "cortex.run_summary", "cortex.scores", "cortex.source_params", "cortex.status", "cortex.store",
+        "cortex.sweep", "cortex.tables", "cortex.timeline",
     ),
     4: (
-        "cortex.deleting", "cortex.distributions", "cortex.encode_rows", "cortex.expand", "cortex.feed",
-        "cortex.filters", "cortex.kinds.gpt", "cortex.kinds.transformer", "cortex.line_hashes",
-        "cortex.litegraph_cards", "cortex.litegraph_sense", "cortex.measures", "cortex.references", "cortex.resolve",
-        "cortex.run_settings", "cortex.sources_hub", "cortex.train", "cortex.trials", "cortex.words",
+        "cortex.bypass", "cortex.deleting", "cortex.distributions", "cortex.encode_rows", "cortex.feed",
+        "cortex.filters", "cortex.kinds.common", "cortex.kinds.merge", "cortex.kinds.subgraph", "cortex.line_hashes",
+        "cortex.litegraph_cards", "cortex.litegraph_names", "cortex.losses", "cortex.ports", "cortex.references",
+        "cortex.rework", "cortex.run_settings", "cortex.sources_hub", "cortex.targets", "cortex.train", "cortex.trials",
+        "cortex.words",
     ),
     5: (
-        "cortex.hopeless", "cortex.layers", "cortex.model", "cortex.row_store", "cortex.run_columns", "cortex.sound",
-        "cortex.sources", "cortex.standalone", "cortex.statistics", "cortex.templates",
+        "cortex.checks", "cortex.hopeless", "cortex.kinds.attention", "cortex.kinds.basic", "cortex.kinds.embedding",
+        "cortex.kinds.sequence", "cortex.litegraph_sense", "cortex.measures", "cortex.row_store", "cortex.run_columns",
+        "cortex.sources", "cortex.standalone", "cortex.statistics",
     ),
     6: (
-        "cortex.builder", "cortex.graph_source", "cortex.presets", "cortex.run_groups", "cortex.standalone_tasks",
+        "cortex.expand", "cortex.graph_source", "cortex.kinds.gpt", "cortex.kinds.transformer", "cortex.resolve",
+        "cortex.run_groups", "cortex.standalone_tasks",
     ),
     7: (
-        "cortex.advice", "cortex.checkpoints", "cortex.describe", "cortex.edit", "cortex.fingerprints", "cortex.flops",
+        "cortex.fingerprints", "cortex.layers", "cortex.model", "cortex.sound", "cortex.templates",
+    ),
+    8: (
+        "cortex.builder", "cortex.data", "cortex.presets",
+    ),
+    9: (
+        "cortex.advice", "cortex.checkpoints", "cortex.describe", "cortex.edit", "cortex.flops", "cortex.follower",
         "cortex.footprint", "cortex.gallery", "cortex.graph_settings", "cortex.lr_range", "cortex.model_text",
         "cortex.picture", "cortex.recipes", "cortex.repair", "cortex.translate",
     ),
-    8: (
-        "cortex.answers", "cortex.data", "cortex.export", "cortex.forecast", "cortex.guide_steps", "cortex.honest",
-        "cortex.index", "cortex.launch", "cortex.loggers", "cortex.node_matches", "cortex.space",
-    ),
-    9: (
-        "cortex.compare", "cortex.follower", "cortex.guide", "cortex.judge", "cortex.prove", "cortex.repeat",
-        "cortex.sweep_check", "cortex.tpe", "cortex.verbs.common",
-    ),
     10: (
-        "cortex.comparison", "cortex.next_combination", "cortex.probe", "cortex.start_event", "cortex.sweep_making",
-        "cortex.verbs.asking", "cortex.verbs.data", "cortex.verbs.export", "cortex.verbs.imports", "cortex.verbs.look",
+        "cortex.answers", "cortex.export", "cortex.forecast", "cortex.guide_steps", "cortex.honest", "cortex.index",
+        "cortex.launch", "cortex.loggers", "cortex.node_matches", "cortex.space", "cortex.start_event",
+        "cortex.verbs.common",
+    ),
+    11: (
+        "cortex.compare", "cortex.guide", "cortex.judge", "cortex.probe", "cortex.prove", "cortex.repeat",
+        "cortex.sweep_check", "cortex.tpe", "cortex.verbs.asking", "cortex.verbs.data", "cortex.verbs.imports",
         "cortex.verbs.measure", "cortex.verbs.metrics", "cortex.verbs.runs", "cortex.verbs.sweeps",
         "cortex.verbs.templates", "cortex.verbs.torchrun",
     ),
-    11: (
-        "cortex.report_charts", "cortex.report_graphs", "cortex.report_tables", "cortex.session", "cortex.sweep_driver",
-        "cortex.verbs.compare",
-    ),
     12: (
-        "cortex.report_runs", "cortex.verbs.sweep", "cortex.worker",
+        "cortex.comparison", "cortex.next_combination", "cortex.session", "cortex.sweep_making", "cortex.verbs.export",
+        "cortex.verbs.look",
     ),
     13: (
-        "cortex.report_html", "cortex.verbs.training",
+        "cortex.report_charts", "cortex.report_graphs", "cortex.report_tables", "cortex.sweep_driver",
+        "cortex.verbs.compare", "cortex.worker",
     ),
     14: (
-        "cortex.verbs.lr_range", "cortex.verbs.probe", "cortex.verbs.report",
+        "cortex.report_runs", "cortex.verbs.sweep", "cortex.verbs.training",
     ),
     15: (
-        "cortex.command",
+        "cortex.report_html", "cortex.verbs.lr_range", "cortex.verbs.probe",
     ),
     16: (
+        "cortex.verbs.report",
+    ),
+    17: (
+        "cortex.command",
+    ),
+    18: (
         "cortex.__main__",
     ),
-    17: ("ui",),
-    18: ("pages", "streamlit_app"),
+    19: ("ui",),
+    20: ("pages", "streamlit_app"),
 }  # fmt: skip
 # On these two floors a module may import its neighbours.
 SHARED = ("ui", "pages")
@@ -107,7 +115,7 @@ NO_TORCH = (
     "cortex.params", "cortex.graph", "cortex.places", "cortex.units", "cortex.registry", "cortex.runs", "cortex.status",
     "cortex.labels", "cortex.index", "cortex.filters", "cortex.run_columns", "cortex.deleting", "cortex.processes",
     "cortex.run_summary", "cortex.creating", "cortex.signals", "cortex.conditions", "cortex.run_settings",
-    "cortex.run_groups", "cortex.tail", "cortex.work_folder",
+    "cortex.run_groups", "cortex.tail", "cortex.work_folder", "cortex.kind", "cortex.declaration",
 )  # fmt: skip
 
 FLOOR_OF = {module: floor for floor, modules in FLOORS.items() for module in modules}

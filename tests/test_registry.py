@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 
 import cortex.builder  # noqa: F401  fills the registry
+from cortex.kind import ANY, Kind
 from cortex.params import AUTO, FROM_VOCABULARY, Bool, Choice, Float, Int, Text
-from cortex.registry import ANY, KINDS, Kind, divides, register
+from cortex.registry import KINDS, divides, register
 from cortex.shapes import Dim
 
 B, T, C, V = 2, 6, 8, 11
