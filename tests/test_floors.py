@@ -18,7 +18,7 @@ FLOORS: dict[int, tuple[str, ...]] = {
         "cortex.elements", "cortex.generate", "cortex.kinds", "cortex.machine", "cortex.markup", "cortex.measured",
         "cortex.muon", "cortex.padding", "cortex.params", "cortex.pareto", "cortex.parsed", "cortex.places",
         "cortex.processes", "cortex.report_style", "cortex.room", "cortex.shapes", "cortex.signals", "cortex.spread",
-        "cortex.tail", "cortex.units", "cortex.verbs",
+        "cortex.tail", "cortex.units", "cortex.verbs", "cortex.verbs.numbers",
     ),
     1: (
         "cortex.blocks", "cortex.columns", "cortex.comparison_words", "cortex.device", "cortex.gather", "cortex.graph",
@@ -92,13 +92,16 @@ FLOORS: dict[int, tuple[str, ...]] = {
         "cortex.verbs.report",
     ),
     17: (
-        "cortex.command",
+        "cortex.arguments",
     ),
     18: (
+        "cortex.command",
+    ),
+    19: (
         "cortex.__main__",
     ),
-    19: ("ui",),
-    20: ("pages", "streamlit_app"),
+    20: ("ui",),
+    21: ("pages", "streamlit_app"),
 }  # fmt: skip
 # On these two floors a module may import its neighbours.
 SHARED = ("ui", "pages")

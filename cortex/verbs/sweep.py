@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from cortex.report import print_json
@@ -12,6 +11,7 @@ from cortex.sweep import METHODS, OBJECTIVES, Sweep, find_sweep
 from cortex.trials import Trial, best_of, overview, stop_sweep, trials
 from cortex.units import count, loss
 from cortex.verbs.common import FAILED, INTERRUPTED, OK, Told, UserError, load_graph, places_of
+from cortex.verbs.numbers import between, positive
 
 if TYPE_CHECKING:
     from cortex.graph import Graph
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 TRIALS = 20  # of a method that draws
 
 
-def add_options(parser: argparse.ArgumentParser, positive: Callable[[str], int], minutes: Callable[[str], float]) -> None:
+def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of the verb sweep, besides its graph."""
     lists = "values of a setting, every combination once: training.lr=1e-4,3e-4; may be repeated"
     parser.add_argument("--grid", action="append", default=[], metavar="KEY=VALUES", help=lists)
@@ -32,7 +32,9 @@ def add_options(parser: argparse.ArgumentParser, positive: Callable[[str], int],
     parser.add_argument("--trials", type=positive, metavar="N", help=f"trials that are drawn (default: {TRIALS})")
     parser.add_argument("--seed", type=int, default=1, metavar="S", help="of what is drawn, not of the trials (default: 1)")
     parser.add_argument("--max-steps", type=positive, metavar="N", help="end each trial after N steps; changes nothing else")
-    parser.add_argument("--max-minutes", type=minutes, metavar="M", help="time budget of each trial; its schedule is fitted")
+    parser.add_argument(
+        "--max-minutes", type=between(0.01, 1e6), metavar="M", help="time budget of each trial; its schedule is fitted"
+    )
     parser.add_argument("--epochs", type=positive, metavar="N", help="length of each trial, and of its schedule")
     early = "stop a trial whose best so far is worse than the median of the others' at the same step"
     parser.add_argument("--early-stop", action="store_true", help=early)
