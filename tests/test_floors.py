@@ -14,11 +14,11 @@ PROJECT = Path(__file__).parents[1]
 # A module may import what stands on a lower floor, never its own floor or a higher one.
 FLOORS: dict[int, tuple[str, ...]] = {
     0: (
-        "cortex", "cortex.codes", "cortex.colours", "cortex.comparable", "cortex.config", "cortex.corpus",
-        "cortex.elements", "cortex.generate", "cortex.kinds", "cortex.machine", "cortex.markup", "cortex.measured",
-        "cortex.muon", "cortex.padding", "cortex.params", "cortex.pareto", "cortex.parsed", "cortex.places",
-        "cortex.processes", "cortex.report_style", "cortex.room", "cortex.shapes", "cortex.signals", "cortex.spread",
-        "cortex.tail", "cortex.units", "cortex.verbs", "cortex.verbs.numbers",
+        "cortex", "cortex.call", "cortex.codes", "cortex.colours", "cortex.comparable", "cortex.config",
+        "cortex.corpus", "cortex.elements", "cortex.generate", "cortex.kinds", "cortex.machine", "cortex.markup",
+        "cortex.measured", "cortex.muon", "cortex.padding", "cortex.params", "cortex.pareto", "cortex.parsed",
+        "cortex.places", "cortex.processes", "cortex.report_style", "cortex.room", "cortex.shapes", "cortex.signals",
+        "cortex.spread", "cortex.tail", "cortex.units", "cortex.verbs", "cortex.verbs.numbers",
     ),
     1: (
         "cortex.blocks", "cortex.columns", "cortex.comparison_words", "cortex.device", "cortex.gather", "cortex.graph",
@@ -39,9 +39,9 @@ FLOORS: dict[int, tuple[str, ...]] = {
     4: (
         "cortex.bypass", "cortex.deleting", "cortex.distributions", "cortex.encode_rows", "cortex.feed",
         "cortex.filters", "cortex.kinds.common", "cortex.kinds.merge", "cortex.kinds.subgraph", "cortex.line_hashes",
-        "cortex.litegraph_cards", "cortex.litegraph_names", "cortex.losses", "cortex.ports", "cortex.references",
-        "cortex.rework", "cortex.run_settings", "cortex.sources_hub", "cortex.targets", "cortex.train", "cortex.trials",
-        "cortex.words",
+        "cortex.litegraph_cards", "cortex.litegraph_names", "cortex.losses", "cortex.model", "cortex.ports",
+        "cortex.references", "cortex.rework", "cortex.run_settings", "cortex.sources_hub", "cortex.targets",
+        "cortex.train", "cortex.trials", "cortex.words",
     ),
     5: (
         "cortex.checks", "cortex.hopeless", "cortex.kinds.attention", "cortex.kinds.basic", "cortex.kinds.embedding",
@@ -49,59 +49,62 @@ FLOORS: dict[int, tuple[str, ...]] = {
         "cortex.sources", "cortex.standalone", "cortex.statistics",
     ),
     6: (
-        "cortex.expand", "cortex.graph_source", "cortex.kinds.gpt", "cortex.kinds.transformer", "cortex.resolve",
+        "cortex.compared", "cortex.expand", "cortex.graph_source", "cortex.kinds.gpt", "cortex.kinds.transformer",
         "cortex.run_groups", "cortex.standalone_tasks",
     ),
     7: (
-        "cortex.fingerprints", "cortex.layers", "cortex.model", "cortex.sound", "cortex.templates",
+        "cortex.fingerprints", "cortex.layers", "cortex.resolve", "cortex.templates",
     ),
     8: (
-        "cortex.builder", "cortex.data", "cortex.presets",
+        "cortex.data", "cortex.presets", "cortex.sound",
     ),
     9: (
-        "cortex.advice", "cortex.checkpoints", "cortex.describe", "cortex.edit", "cortex.flops", "cortex.follower",
-        "cortex.footprint", "cortex.gallery", "cortex.graph_settings", "cortex.lr_range", "cortex.model_text",
-        "cortex.picture", "cortex.recipes", "cortex.repair", "cortex.translate",
+        "cortex.builder", "cortex.gallery",
     ),
     10: (
+        "cortex.advice", "cortex.checkpoints", "cortex.describe", "cortex.edit", "cortex.flops", "cortex.follower",
+        "cortex.footprint", "cortex.graph_settings", "cortex.lr_range", "cortex.model_text", "cortex.picture",
+        "cortex.recipes", "cortex.repair", "cortex.translate",
+    ),
+    11: (
         "cortex.answers", "cortex.export", "cortex.forecast", "cortex.guide_steps", "cortex.honest", "cortex.index",
         "cortex.launch", "cortex.loggers", "cortex.node_matches", "cortex.space", "cortex.start_event",
         "cortex.verbs.common",
     ),
-    11: (
+    12: (
         "cortex.compare", "cortex.guide", "cortex.judge", "cortex.probe", "cortex.prove", "cortex.repeat",
         "cortex.sweep_check", "cortex.tpe", "cortex.verbs.asking", "cortex.verbs.data", "cortex.verbs.imports",
         "cortex.verbs.measure", "cortex.verbs.metrics", "cortex.verbs.runs", "cortex.verbs.sweeps",
         "cortex.verbs.templates", "cortex.verbs.torchrun",
     ),
-    12: (
+    13: (
         "cortex.comparison", "cortex.next_combination", "cortex.session", "cortex.sweep_making", "cortex.verbs.export",
         "cortex.verbs.look",
     ),
-    13: (
+    14: (
         "cortex.report_charts", "cortex.report_graphs", "cortex.report_tables", "cortex.sweep_driver",
         "cortex.verbs.compare", "cortex.worker",
     ),
-    14: (
+    15: (
         "cortex.report_runs", "cortex.verbs.sweep", "cortex.verbs.training",
     ),
-    15: (
+    16: (
         "cortex.report_html", "cortex.verbs.lr_range", "cortex.verbs.probe",
     ),
-    16: (
+    17: (
         "cortex.verbs.report",
     ),
-    17: (
+    18: (
         "cortex.arguments",
     ),
-    18: (
+    19: (
         "cortex.command",
     ),
-    19: (
+    20: (
         "cortex.__main__",
     ),
-    20: ("ui",),
-    21: ("pages", "streamlit_app"),
+    21: ("ui",),
+    22: ("pages", "streamlit_app"),
 }  # fmt: skip
 # On these two floors a module may import its neighbours.
 SHARED = ("ui", "pages")
