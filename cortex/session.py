@@ -35,14 +35,11 @@ from cortex.hopeless import judge_of
 from cortex.judge import sample_of
 from cortex.measures import asked_for
 from cortex.places import json_line, to_json, write_atomically
-from cortex.references import quick_references
 from cortex.runs import Run
-from cortex.start_event import start_event
+from cortex.start_event import start_event, words_beside
 from cortex.status import Status
-from cortex.store import Prepared
 from cortex.tokenizer import Tokenizer
 from cortex.train import Event, Trainer
-from cortex.words import Words, quick_words
 
 # A checkpoint to go on from is never older than this, however far apart the validations are.
 _SAVE_SECONDS = 600.0
@@ -75,7 +72,7 @@ class Session(Follower):
             self.processes.share(self.record)
         self._preparing("preparing the data", None)
         prepared = self._prepare(self._preparing)
-        self._measured(prepared)
+        words = words_beside(prepared, self._log)
         write_atomically(self.run.path / "tokenizer.json", (prepared.path / "tokenizer.json").read_bytes())
         if prepared.labels:
             write_atomically(self.run.path / "classes.json", to_json(list(prepared.labels)))
@@ -92,7 +89,7 @@ class Session(Follower):
             self._cut_back(checkpoint)
             self._go_on(checkpoint)
             if self._metrics.tell() == 0:
-                self._write(start_event(self, self._words))
+                self._write(start_event(self, words))
                 self._explain()
             if checkpoint:
                 self._saved = self.trainer.step
@@ -114,18 +111,6 @@ class Session(Follower):
             raise Stopped("paused")
         self._status.note(share=share)
         self._status.say("preparing", what)
-
-    def _measured(self, prepared: Prepared) -> None:
-        """What the charts lay beside the run's perplexity; a long text is not counted while a training waits."""
-        if prepared.task != "Text":
-            self._words = Words(None, None, "it is no running text")
-            return
-        try:
-            quick_references(prepared)
-            self._words = quick_words(prepared)
-        except OSError as error:  # the store can be a place that only others may write to
-            self._log(f"reference perplexities cannot be kept: {error}")
-            self._words = Words(None, None, "they could not be kept in the store")
 
     def _threads(self) -> int:
         """The number of threads of the checkpoint, its own or a parent's: the last bits of losses hang on it."""

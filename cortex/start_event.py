@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 
 import torch
@@ -10,8 +11,10 @@ from cortex.data import cut_rows
 from cortex.device import pick_compile, pick_precision
 from cortex.follower import Follower
 from cortex.measures import has_perplexity, measures
+from cortex.references import quick_references
+from cortex.store import Prepared
 from cortex.train import Event
-from cortex.words import Words
+from cortex.words import Words, quick_words
 
 
 def start_event(follower: Follower, words: Words) -> Event:
@@ -48,3 +51,15 @@ def start_event(follower: Follower, words: Words) -> Event:
         "threads": torch.get_num_threads(),
         "processes": follower.processes.world,
     }
+
+
+def words_beside(prepared: Prepared, log: Callable[[str], None]) -> Words:
+    """What the charts lay beside a run's perplexity; a long text is not counted while a training waits."""
+    if prepared.task != "Text":
+        return Words(None, None, "it is no running text")
+    try:
+        quick_references(prepared)
+        return quick_words(prepared)
+    except OSError as error:  # the store can be a place that only others may write to
+        log(f"reference perplexities cannot be kept: {error}")
+        return Words(None, None, "they could not be kept in the store")

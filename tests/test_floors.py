@@ -46,14 +46,14 @@ FLOORS: dict[int, tuple[str, ...]] = {
     5: (
         "cortex.checks", "cortex.hopeless", "cortex.kinds.attention", "cortex.kinds.basic", "cortex.kinds.embedding",
         "cortex.kinds.sequence", "cortex.litegraph_sense", "cortex.measures", "cortex.row_store", "cortex.run_columns",
-        "cortex.sources", "cortex.standalone", "cortex.statistics",
+        "cortex.sources", "cortex.standalone_lines", "cortex.statistics",
     ),
     6: (
         "cortex.compared", "cortex.expand", "cortex.graph_source", "cortex.kinds.gpt", "cortex.kinds.transformer",
-        "cortex.run_groups", "cortex.standalone_tasks",
+        "cortex.run_groups", "cortex.standalone",
     ),
     7: (
-        "cortex.fingerprints", "cortex.layers", "cortex.resolve", "cortex.templates",
+        "cortex.fingerprints", "cortex.layers", "cortex.resolve", "cortex.standalone_tasks", "cortex.templates",
     ),
     8: (
         "cortex.data", "cortex.presets", "cortex.sound",
@@ -115,7 +115,7 @@ ALONE = (
     "cortex.standalone", "cortex.codes", "cortex.files", "cortex.hub", "cortex.hub_data", "cortex.padding",
     "cortex.columns", "cortex.rows", "cortex.encode_rows", "cortex.examples", "cortex.masking", "cortex.scores",
     "cortex.feed", "cortex.standalone_tasks", "cortex.tokenizer_training", "cortex.backward", "cortex.step_losses",
-    "cortex.split_files",
+    "cortex.split_files", "cortex.standalone_lines",
 )  # fmt: skip
 SCREEN = {"streamlit", "streamlit_flow", "plotly"}
 NO_TORCH = (
