@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import random
 import resource
@@ -35,6 +36,14 @@ VERBS = ("sees", "likes", "finds", "hears", "follows")
 MakeGraph = Callable[..., Graph]
 MakeRun = Callable[..., Run]
 Say = Callable[..., tuple[int, str, str]]
+
+
+linux = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="a process's start time is told by Linux alone")
+
+
+def json_lines(text: str) -> list[dict[str, Any]]:
+    """The objects of lines of JSON; what JSON has no word for fails the test."""
+    return [json.loads(line, parse_constant=lambda name: pytest.fail(f"{name} is not JSON")) for line in text.splitlines()]
 
 
 def made_lines(count: int = 400, seed: int = 1) -> list[str]:
@@ -119,6 +128,18 @@ def _nothing_counts_on() -> Iterator[None]:
     card = sys.modules.get("ui.forecast_card")
     if card:
         card._counter().submit(int).result()
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A folder of runs that is not there yet."""
+    return tmp_path / "runs"
+
+
+@pytest.fixture
+def run(root: Path) -> Run:
+    """A run that has just been created, of an empty graph."""
+    return create_run(root, Graph("first"), fingerprint="f")
 
 
 @pytest.fixture

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import shutil
 import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from conftest import MakeGraph, MakeRun, Say, Start
+from conftest import MakeGraph, Say, Start, json_lines
 
 import cortex
 from cortex.command import main
@@ -22,10 +21,6 @@ from cortex.runs import Run, list_runs
 Outcome = tuple[int, str, str]
 
 pytestmark = pytest.mark.usefixtures("home")
-
-
-def json_lines(text: str) -> list[dict[str, Any]]:
-    return [json.loads(line, parse_constant=lambda name: pytest.fail(f"{name} is not JSON")) for line in text.splitlines()]
 
 
 # Listing
@@ -184,91 +179,6 @@ def test_the_version_and_the_help_are_printed(capsys: pytest.CaptureFixture[str]
         with pytest.raises(SystemExit) as ended:
             main([argument])
         assert ended.value.code == 0 and wanted in capsys.readouterr().out
-
-
-# Training and what comes after
-
-
-def test_training_makes_a_run_and_says_how_it_went(say: Say, document: str, home: Places) -> None:
-    status, out, _ = say("train", document, "--name", "first", "--set", "training.steps=12")
-    assert status == 0
-    (run,) = list_runs(home.runs)
-    assert out.startswith(f"run {run.path}\n") and "finished after 12 steps: best validation loss" in out
-    assert run.record()["name"] == "first" and run.record()["graph"]["training"]["steps"] == 12
-    status, out, _ = say("runs")
-    assert run.id in out and "finished" in out
-    assert say("stop", "first")[2] == f"run {run.id} is finished; there is nothing to stop\n"
-
-
-def test_training_as_json_prints_nothing_but_json(say: Say, document: str) -> None:
-    status, out, err = say("train", document, "--json", "--max-steps", "5")
-    rows = json_lines(out)
-    assert status == 0 and "Traceback" not in err
-    assert [row["event"] for row in rows] == ["run", "start", "train", "train", "validation", "sample", "end", "summary"]
-    assert rows[-1]["step"] == 5 and rows[-1]["best_loss"] == rows[-4]["loss"]
-
-
-def test_a_run_that_a_page_created_is_taken_up_once(say: Say, make_run: MakeRun) -> None:
-    run = make_run()
-    assert say("train", str(run.path))[0] == 0 and run.state() == "finished"
-    status, out, err = say("train", str(run.path))
-    assert (status, out) == (2, "") and "only a run that was just created can be started" in err
-
-
-def test_settings_do_not_go_with_a_run_that_was_created(say: Say, make_run: MakeRun) -> None:
-    run = make_run()
-    status, _, err = say("train", str(run.path), "--max-steps", "3")
-    assert status == 2 and "was created with its settings" in err and run.state() == "starting"
-
-
-def test_a_run_that_fails_has_status_one_and_its_reason_on_standard_error(say: Say, make_run: MakeRun, text: Path) -> None:
-    run = make_run()
-    text.write_text("changed\n" * 50)
-    shutil.rmtree(run.path.parents[1] / "workspace")
-    status, _, err = say("train", str(run.path))
-    assert status == 1 and err == f"run {run.id} failed: {run.status()['error']}\n"
-
-
-@pytest.mark.parametrize(
-    ("setting", "says"),
-    [
-        ("nodes.data.path=/no/such/file", "data: path: /no/such/file does not exist"),
-        ("nodes.data.seq_len=60000", "less than seq_len=60000; set seq_len to at most"),
-        ("training.device=cuda", "this machine has none"),
-    ],
-)
-def test_a_training_that_cannot_begin_says_why(say: Say, document: str, setting: str, says: str) -> None:
-    import torch
-
-    if "cuda" in setting and torch.cuda.is_available():
-        pytest.skip("this machine has CUDA")
-    status, _, err = say("train", document, "--set", setting, "--set", "nodes.positions.max_len=60000")
-    assert status in (1, 2) and says in err and "Traceback" not in err
-
-
-def test_a_runs_perplexity_is_told_for_both_splits(say: Say, trained: Run) -> None:
-    for split in ("validation", "test"):
-        (row,) = json_lines(say("evaluate", "tiny", "--split", split, "--json")[1])
-        assert row["run"] == trained.id and row["split"] == split and row["tokens"] > 50
-    status, out, _ = say("evaluate", trained.id, "--checkpoint", "last")
-    assert status == 0 and f"{trained.id}, checkpoint last of step 60, validation: loss " in out
-
-
-def test_text_follows_the_prompt_the_same_for_the_same_seed(say: Say, trained: Run) -> None:
-    arguments = ("generate", "tiny", "--prompt", "the cat", "--max-tokens", "12")
-    status, out, err = say(*arguments)
-    assert status == 0 and err == "" and out.startswith("the cat") and len(out.split()) >= 8
-    assert say(*arguments)[1] == out and say(*arguments, "--seed", "2")[1] != out
-    (row,) = json_lines(say(*arguments, "--json")[1])
-    assert row["prompt"] + row["text"] == out.removesuffix("\n") and row["unknown"] == []
-    _, out, err = say("generate", "tiny", "--prompt", "the zebra", "--json")
-    assert err == "not in the vocabulary, read as <unk>: zebra\n" and json_lines(out)[0]["unknown"] == ["zebra"]
-
-
-@pytest.mark.parametrize("seed", ["-1", "99999999999999999999", "-99999999999999999999"])
-def test_a_seed_is_used_or_refused_in_one_line(say: Say, trained: Run, seed: str) -> None:
-    status, _, err = say("generate", "tiny", "--prompt", "the", "--max-tokens", "2", "--seed", seed)
-    assert status == 0 or (status == 2 and "seed" in err and len(err.splitlines()) == 1)
 
 
 # Through a real process

@@ -12,8 +12,8 @@ import pytest
 import torch
 from conftest import MakeGraph, with_uploaded_text
 from exported import load
+from same_model import assert_same_model
 from streamlit.testing.v1 import AppTest
-from test_export import assert_same_model
 
 from cortex import documents
 from cortex.builder import build, plan, shape_text
