@@ -1,4 +1,4 @@
-"""The verbs around a training: train, evaluate, generate, pause, resume, save, extend, lr-range, several seeds, a time budget."""
+"""The verbs around a training: train, evaluate, generate, pause, resume, save, extend, lr-range, seeds, a time budget."""
 
 from __future__ import annotations
 
