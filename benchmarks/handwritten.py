@@ -29,8 +29,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from cortex import data
 from cortex.checkpoints import load_trained
+from cortex.creating import create_run
 from cortex.presets import PRESETS, preset
-from cortex.runs import create_run, summary
+from cortex.run_summary import summary
 from cortex.worker import work
 
 

@@ -25,11 +25,13 @@ sys.path.insert(0, str(ROOT))
 
 from cortex import labels  # noqa: E402
 from cortex.builder import TRAINING, plan, train_config  # noqa: E402
+from cortex.creating import create_run  # noqa: E402
 from cortex.edit import change_kind  # noqa: E402
 from cortex.graph import Graph  # noqa: E402
 from cortex.places import json_line, to_json, write_atomically  # noqa: E402
 from cortex.presets import preset, set_model  # noqa: E402
-from cortex.runs import Run, create_run, process_started  # noqa: E402
+from cortex.processes import process_started  # noqa: E402
+from cortex.runs import Run  # noqa: E402
 
 EVAL_EVERY = 100
 SETS: tuple[dict[str, Any], ...] = (

@@ -27,10 +27,10 @@ def main() -> None:
         from streamlit.testing.v1 import AppTest
 
         from cortex import documents
+        from cortex.creating import create_run
         from cortex.data import prepare
         from cortex.places import places, to_json
         from cortex.presets import preset
-        from cortex.runs import create_run
 
         where, graph = places(), preset("large")
         prepared = prepare(graph.node("data"), where.store)

@@ -26,9 +26,10 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from cortex.data import prepare, source_of
+from cortex.data import prepare
 from cortex.encode import encoded
 from cortex.graph import Node
+from cortex.graph_source import source_of
 from cortex.machine import keep_pages
 from cortex.tokenizer import EOS, UNK
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 import time
-from typing import Any
 
 from cortex.runs import Run
+from cortex.signals import Signals
 
 _LOOK_SECONDS = 0.2  # a look at the disk, not at every step of a fast model
 
@@ -20,14 +18,13 @@ class Asked:
     """The requests of a run, looked at now and then. A first signal asks to stop, a second one ends the process."""
 
     def __init__(self, run: Run) -> None:
-        self._run, self._signalled, self._looked = run, False, 0.0
+        self._run, self._looked = run, 0.0
         self._found: set[str] = set()
-        self._before: dict[int, Any] = {}
-        if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+        self._signals = Signals()
+        self._signals.take()
 
     def stop(self) -> bool:
-        return self._signalled or "stop" in self._look()
+        return self._signals.heard or "stop" in self._look()
 
     def pause(self) -> bool:
         return "pause" in self._look()
@@ -42,8 +39,7 @@ class Asked:
 
     def release(self) -> None:
         """Give the signals back."""
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
+        self._signals.release()
 
     def _look(self) -> set[str]:
         now = time.monotonic()
@@ -51,8 +47,3 @@ class Asked:
             self._looked = now
             self._found |= self._run.requests()
         return self._found
-
-    def _on_signal(self, number: int, frame: Any) -> None:
-        if self._signalled:
-            raise KeyboardInterrupt
-        self._signalled = True

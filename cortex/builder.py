@@ -12,6 +12,7 @@ import cortex.losses
 import cortex.sources
 import cortex.sources_hub  # noqa: F401  the four fill the registry
 from cortex.bypass import passed_by
+from cortex.call import Call
 from cortex.checks import Issue, Wiring, wiring_issues
 from cortex.config import TrainConfig
 from cortex.expand import Expanded, expand, to_cards
@@ -19,7 +20,7 @@ from cortex.graph import Graph
 from cortex.model import Model
 from cortex.params import complete, params_of, problems
 from cortex.registry import KINDS
-from cortex.resolve import Call, Resolver
+from cortex.resolve import Resolver
 from cortex.shapes import Dim, Shape, shape_text
 from cortex.sound import leaks, tie
 from cortex.targets import LABELS, Targets

@@ -21,11 +21,13 @@ import torch
 from torch import nn
 
 from cortex.builder import Model, build, plan
-from cortex.data import source_node, source_of
+from cortex.config import TrainConfig
 from cortex.device import pick_device
+from cortex.graph_source import source_node, source_of
 from cortex.measures import asked_for
 from cortex.runs import CHECKPOINTS, Run, RunError
 from cortex.tokenizer import Tokenizer
+from cortex.units import size
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,18 @@ class Trained:
     step: int
     task: str | None = "Text"
     labels: tuple[str, ...] = ()
+
+
+def find_room(folder: Path, model: nn.Module, config: TrainConfig) -> None:
+    """RunError where the disk has no room for a single checkpoint, which would else show after minutes of training."""
+    kept = (1 if config.optimizer == "SGD" else 2) + (2 if config.ema else 0)
+    needed = (1 + kept) * sum(parameter.nbytes for parameter in model.parameters())
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise RunError(
+            f"{folder}: {size(free)} are free on this disk, and a checkpoint of this model takes about "
+            f"{size(needed)}; make room, or set CORTEXNODUS_HOME or --runs to another disk"
+        )
 
 
 def save_weights(model: nn.Module, path: Path, step: int) -> None:

@@ -1,7 +1,7 @@
 """Several runs beside each other, in numbers and words: what the verb compare prints and a report shows.
 
-The numbers are those of the pages: rows by runs.summary(), settings and graph differences by compare.py, intervals by
-spread.py, what may be compared at all by comparable.py.
+The numbers are those of the pages: rows by run_summary.py, settings by graph_settings.py, graph differences by compare.py,
+intervals by spread.py, what may be compared at all by comparable.py.
 """
 
 from __future__ import annotations
@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from cortex import comparable
-from cortex.compare import GraphDifference, differing, graph_difference, settings
+from cortex.compare import GraphDifference, graph_difference
 from cortex.graph import Graph
+from cortex.graph_settings import differing, settings
 from cortex.references import NAMES, known_references
-from cortex.runs import Run, RunError, list_runs, summary
+from cortex.run_summary import summary
+from cortex.runs import Run, RunError, list_runs
 from cortex.spread import Difference, Interval, difference_interval, mean_interval
 
 # What runs are judged by, the lower the better: key of a row, title.

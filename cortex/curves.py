@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from cortex.measured import RATES
-from cortex.metrics import Event, Tail, event_of
+from cortex.metrics import Event, event_of
+from cortex.tail import Tail
 
 KINDS = ("train", "validation")
 AXES = ("step", "tokens", "epoch", "elapsed", "time", "flops")

@@ -9,176 +9,28 @@ lock makes a second process wait for the first.
 from __future__ import annotations
 
 import errno
-import hashlib
 import json
 import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import cortex.sources
-import cortex.sources_hub  # noqa: F401  the two fill the registry
 from cortex.corpus import SPLITS, CorpusError
 from cortex.encode import Progress, TextSource, encoded, id_type, learn_tokenizer
 from cortex.encode_rows import label_names
-from cortex.files import named
-from cortex.graph import Graph, Node
-from cortex.hub import Pin, commit_of
+from cortex.fingerprints import FORMAT_VERSION, fingerprint, fingerprint_of, kept_commit
+from cortex.graph import Node
+from cortex.graph_source import source_of
 from cortex.params import complete
-from cortex.places import to_json, write_atomically
 from cortex.references import references
 from cortex.registry import KINDS
 from cortex.row_store import write_rows
-from cortex.source_params import BATCH_PARAMS, PLACE_PARAMS
 from cortex.store import Prepared, find, full_disk_told, locked, sweep
 from cortex.tokenizer import TRAINED, Tokenizer
 from cortex.words import words
-
-FORMAT_VERSION = 2
-
-# The data of the examples, which comes with the application.
-EXAMPLES = "examples/data/"
-_PROJECT = Path(__file__).parents[1]
-
-
-def source_node(graph: Graph) -> Node | None:
-    """The graph's source, None unless there is exactly one."""
-    found = [node for node in graph.nodes if node.kind in KINDS and KINDS[node.kind].role == "source"]
-    return found[0] if len(found) == 1 else None
-
-
-def source_of(node: Node) -> TextSource:
-    """The source object of a node whose parameters are sound."""
-    kind = KINDS[node.kind]
-    values = complete(kind.params, node.params)
-    return kind.cls(**{name: _beside_us(value) if name in PLACE_PARAMS else value for name, value in values.items()})
-
-
-def _beside_us(setting: str) -> str:
-    """The paths of a setting; one of ours, as the examples have it, is found wherever the application is started."""
-    return "\n".join(_ours(path) for path in named(setting)) if isinstance(setting, str) and EXAMPLES in setting else setting
-
-
-def _ours(path: str) -> str:
-    return str(_PROJECT / path) if path.startswith(EXAMPLES) and not os.path.exists(path) else path
-
-
-def placed(path: str) -> str:
-    """Where the files of a setting lie, from wherever they are named."""
-    return "\n".join(map(os.path.abspath, named(_beside_us(path))))
-
-
-def fingerprint(node: Node, store: Path | None = None) -> str:
-    """32 hex digits that stand for the tokens this node gives; CorpusError when its text cannot be had.
-
-    Nothing is asked over the network: what a branch of the hub stands for is in the store once it has been asked there. As
-    long as it has not, the digits stand for no prepared set.
-    """
-    source = source_of(node)
-    if store:
-        for pin in source.pins():
-            commit = _pinned(pin, store)
-            if commit:
-                source.pin(pin, commit)
-    return _fingerprint(node, source)
-
-
-def _fingerprint(node: Node, source: TextSource) -> str:
-    kind = KINDS[node.kind]
-    values = complete(kind.params, node.params)
-    ours = {key: value for key, value in values.items() if key not in BATCH_PARAMS and key not in PLACE_PARAMS}
-    settings = {key: value for key, value in ours.items() if kind.params[key].applies(values)}
-    # What the branch of a data set or a tokenizer stands for is in its revision.
-    settings = {key: value for key, value in settings.items() if key not in ("revision", "tokenizer_revision")}
-    files = source.paths()
-    identity = _file_identity(json.dumps(values), tuple(map(_stamp, files)), source) if files else _identity(source)
-    facts = {"version": FORMAT_VERSION, "kind": node.kind, "revision": identity, "settings": settings}
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
-
-
-def _identity(source: TextSource) -> list[str]:
-    return [source.revision(), source.tokenizer_identity()]
-
-
-_identities: dict[tuple[Any, ...], list[str]] = {}
-
-
-def _file_identity(settings: str, stamps: tuple[tuple[str, int, int], ...], source: TextSource) -> list[str]:
-    """The identity of a source that reads files; they are read once as long as none of them changes."""
-    key = (settings, stamps, source.tokenizer_revision)
-    if key not in _identities:
-        if len(_identities) > 64:
-            _identities.clear()
-        _identities[key] = _identity(source)
-    return _identities[key]
-
-
-def _stamp(path: str) -> tuple[str, int, int]:
-    try:
-        stat = os.stat(path)
-    except (OSError, ValueError):
-        return path, 0, 0
-    return path, stat.st_size, stat.st_mtime_ns
-
-
-def _pin_file(pin: Pin, store: Path) -> Path:
-    return store / f"{hashlib.sha256(json.dumps(pin).encode()).hexdigest()[:32]}.pin"
-
-
-def _pinned(pin: Pin, store: Path) -> str | None:
-    """The commit that a branch had when it was first used with this store."""
-    try:
-        return json.loads(_pin_file(pin, store).read_text())["commit"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-
-
-def text_size(node: Node) -> int | None:
-    """Bytes of the text that preparing would read; None when the kind does not say beforehand."""
-    try:
-        return sum(_stamp(path)[1] for path in source_of(node).paths()) or None
-    except (CorpusError, OSError, ValueError):
-        return None
-
-
-def is_remote(node: Node) -> bool:
-    """Whether preparing asks the hub for something."""
-    source = source_of(node)
-    return source.remote or source.tokenizer == "hub"
-
-
-def outside(node: Node, folders: Sequence[Path]) -> str | None:
-    """The fault of a source that would read a file that lies in none of these folders; None when it may be read."""
-    kind = KINDS[node.kind]
-    values = complete(kind.params, node.params)
-    if any(not isinstance(values.get(name, ""), str) for name in PLACE_PARAMS):
-        return None  # which is a fault of its own
-    source = source_of(node)
-    folders = [*folders, _PROJECT / EXAMPLES]
-    fault = _first_outside(source.named_paths(), folders)
-    if fault:  # before anything is looked at that may not be
-        return fault
-    try:
-        return _first_outside(source.paths(), folders)  # behind links, and in folders
-    except (CorpusError, OSError, ValueError):
-        return None  # which is a fault of its own
-
-
-def _first_outside(paths: list[str], folders: Sequence[Path]) -> str | None:
-    for path in paths:
-        try:
-            real = Path(path).resolve()
-        except (OSError, ValueError):
-            return f"path={path!r} is not a file name"
-        if not any(real.is_relative_to(folder.resolve()) for folder in folders):
-            return (
-                f"path={path!r} is outside the folders that this app may read; upload the file, or start the app with a folder "
-                "above it in CORTEXNODUS_DATA"
-            )
-    return None
 
 
 def lookup(node: Node, store: Path) -> Prepared | None:
@@ -203,8 +55,8 @@ def _prepare(node: Node, store: Path, progress: Progress) -> Prepared:
     source = source_of(node)
     store.mkdir(parents=True, exist_ok=True)
     for pin in source.pins():
-        source.pin(pin, _pin(pin, store, progress))
-    name = _fingerprint(node, source)
+        source.pin(pin, kept_commit(pin, store, progress))
+    name = fingerprint_of(node, source)
     lock = store / f"{name}.lock"
     with locked(lock, lambda: progress("waiting for another process that prepares the same text", None)):
         found = find(name, store)
@@ -222,16 +74,6 @@ def _prepare(node: Node, store: Path, progress: Progress) -> Prepared:
             raise
     sweep(store)
     return find(name, store)
-
-
-def _pin(pin: Pin, store: Path, progress: Progress) -> str:
-    commit = _pinned(pin, store)
-    if commit is None:
-        progress(f"asking the hub what {pin.revision} of {pin.id} is", None)
-        commit = commit_of(pin, "id" if pin.kind == "dataset" else "tokenizer_id")
-        if not Pin(pin.kind, pin.id, commit).moves():
-            write_atomically(_pin_file(pin, store), to_json({**pin._asdict(), "commit": commit}))
-    return commit
 
 
 def _write(node: Node, source: TextSource, name: str, folder: Path, progress: Progress) -> None:
@@ -256,7 +98,7 @@ def _write(node: Node, source: TextSource, name: str, folder: Path, progress: Pr
         blocks = _heard(source, split, lambda share, split=split: progress(f"tokenising {split}", share))
         splits[split] = _write_split(blocks, split != "train", tokenizer, folder / f"{split}.bin")
     _check_lengths(node, splits)
-    if _fingerprint(node, source) != name:
+    if fingerprint_of(node, source) != name:
         raise CorpusError(f"{node.id}: the text changed while it was read; start again")
     meta = {
         "version": FORMAT_VERSION,

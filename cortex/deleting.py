@@ -11,7 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cortex.runs import ACTIVE, Run, RunError, list_runs, recorded
+from cortex.run_summary import recorded
+from cortex.runs import ACTIVE, Run, RunError, list_runs
 
 _GOING = ".deleted-"  # what a folder is called from the moment on at which it is no run any more
 

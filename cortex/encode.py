@@ -14,7 +14,8 @@ from cortex.corpus import CorpusError
 from cortex.files import files_of, text_hash
 from cortex.hub import Pin, hub_file
 from cortex.rows import Row
-from cortex.tokenizer import TRAINED, Tokenizer, TokenizerError, train_tokenizer
+from cortex.tokenizer import TRAINED, Tokenizer, TokenizerError
+from cortex.tokenizer_training import train_tokenizer
 
 # Called with a word for what is going on and the share of it that is done, None where that is not known.
 Progress = Callable[[str, float | None], None]

@@ -21,12 +21,13 @@ from typing import Any
 from cortex import __version__
 from cortex.builder import TRAINING, Call, Plan, PlanError, plan, train_config
 from cortex.config import TrainConfig
-from cortex.data import source_node, source_of
-from cortex.gather import Gathered, Import, gather, import_lines, part_text
+from cortex.gather import Gathered, gather, import_lines, part_text
 from cortex.graph import Graph
+from cortex.graph_source import source_node, source_of
 from cortex.measures import has_perplexity, tells_all
 from cortex.model_text import construct, literal, model_class, uses_padding
 from cortex.params import complete
+from cortex.parsed import Import
 from cortex.registry import KINDS
 from cortex.runs import Run
 

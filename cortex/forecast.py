@@ -10,10 +10,10 @@ from typing import Any
 
 from cortex.builder import Plan, train_config
 from cortex.config import eval_interval, total_steps
-from cortex.data import source_node, source_of
 from cortex.expand import expand
 from cortex.flops import flops_per_token
 from cortex.footprint import Footprint, footprint
+from cortex.graph_source import source_node, source_of
 from cortex.registry import KINDS
 from cortex.room import Room
 from cortex.units import count, size

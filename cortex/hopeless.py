@@ -16,7 +16,8 @@ from typing import Any
 
 from cortex.metrics import Event
 from cortex.runs import Run, RunError
-from cortex.sweep import Sweep, runs_of, sweep_of
+from cortex.sweep import Sweep, sweep_of
+from cortex.trials import runs_of
 
 GRACE, OTHERS = 2, 4
 

@@ -18,7 +18,8 @@ from typing import Any
 from cortex import __version__, labels
 from cortex.metrics import Progress
 from cortex.places import write_atomically
-from cortex.runs import ACTIVE, Run, RunError, list_runs, recorded, shown, summary_of
+from cortex.run_summary import recorded, shown, summary_of
+from cortex.runs import ACTIVE, Run, RunError, list_runs
 
 FOLDER, VERSION = ".index", 1
 _KEEP_SECONDS = 30.0  # between two times that what is known of a run that is going on is kept
@@ -33,7 +34,7 @@ class Index:
         self._known: dict[str, _Entry] = {}
 
     def rows(self, *, at_once: bool = False) -> list[Row]:
-        """Every run, newest first: the keys of `runs.SUMMARY`, and `settings`, each by its name (`compare.settings`).
+        """Every run, newest first: the keys of `run_summary.SUMMARY`, and `settings` by their names (graph_settings.py).
 
         The settings are not to be changed, others share them.
 
@@ -131,7 +132,7 @@ class _Entry:
 
 
 def _settings(run: Run) -> dict[str, Any]:
-    from cortex.compare import settings  # loads torch
+    from cortex.graph_settings import settings  # loads torch
 
     try:
         flat = settings(run.graph())

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from cortex import data
+from cortex import data, graph_source
 from cortex.answers import text_tokens
 from cortex.checkpoints import Trained, load_trained
 from cortex.corpus import CorpusError
@@ -16,6 +16,8 @@ from cortex.feed import judged
 from cortex.generate import generate
 from cortex.measures import has_perplexity, measures, tells_all
 from cortex.runs import Run, RunError
+from cortex.store import Prepared, find
+from cortex.tokenizer import Tokenizer
 
 
 def evaluate_run(run: Run, store: Path, split: str = "validation", checkpoint: str = "best") -> dict[str, Any]:
@@ -53,7 +55,7 @@ def evaluate_run(run: Run, store: Path, split: str = "validation", checkpoint: s
     return row | ({"losses": told["losses"], "metrics": told["metrics"]} if tells_all(graph) else {})
 
 
-def prepared_of(run: Run, store: Path) -> data.Prepared:
+def prepared_of(run: Run, store: Path) -> Prepared:
     """The very tokens that a run was trained on, made again where the store has lost them.
 
     Raises:
@@ -61,9 +63,9 @@ def prepared_of(run: Run, store: Path) -> data.Prepared:
     """
     wanted = run.record()["data"]["fingerprint"]
     try:
-        found = data.find(wanted, store)
+        found = find(wanted, store)
         if found is None:
-            found = data.prepare(data.source_node(run.graph()), store)
+            found = data.prepare(graph_source.source_node(run.graph()), store)
     except CorpusError as error:
         raise RunError(f"run {run.id}: {error}") from None
     except OSError as error:
@@ -78,8 +80,22 @@ def continue_text(trained: Trained, prompt: str, **sampling: Any) -> Iterator[st
     where a text starts, after `<eos>`."""
     tokenizer = trained.tokenizer
     ids = tokenizer.encode(prompt) or [tokenizer.eos]
+    tokens = generate(trained.model, list(ids), context=trained.seq_len, vocab_size=tokenizer.vocab_size, **sampling)
+    yield from _told(tokenizer, ids, tokens)
+
+
+def write_for(trained: Trained, source: str, **sampling: Any) -> Iterator[str]:
+    """What a model of pairs writes for a text, in pieces as it is made, up to its `<eos>`; `sampling` goes to `generate`."""
+    tokenizer = trained.tokenizer
+    read = torch.tensor([text_tokens(trained, source)], device=next(trained.model.parameters()).device)  # (1, S)
+    sampling = {"context": trained.seq_len, "vocab_size": tokenizer.vocab_size, "stop": tokenizer.eos, **sampling}
+    yield from _told(tokenizer, [], generate(trained.model, [tokenizer.eos], batch={"source": read}, **sampling))
+
+
+def _told(tokenizer: Tokenizer, ids: list[int], tokens: Iterable[int]) -> Iterator[str]:
+    """What tokens add to the text of `ids`, as soon as it is whole."""
     said = tokenizer.decode(ids)
-    for token in generate(trained.model, list(ids), context=trained.seq_len, vocab_size=tokenizer.vocab_size, **sampling):
+    for token in tokens:
         ids.append(token)
         text = tokenizer.decode(ids)
         # A character of several bytes is not whole before its last token; a replacement mark says so.
@@ -89,23 +105,7 @@ def continue_text(trained: Trained, prompt: str, **sampling: Any) -> Iterator[st
         said = text
 
 
-def write_for(trained: Trained, source: str, **sampling: Any) -> Iterator[str]:
-    """What a model of pairs writes for a text, in pieces as it is made, up to its `<eos>`; `sampling` goes to `generate`."""
-    tokenizer = trained.tokenizer
-    read = torch.tensor([text_tokens(trained, source)], device=next(trained.model.parameters()).device)  # (1, S)
-    sampling = {"context": trained.seq_len, "vocab_size": tokenizer.vocab_size, "stop": tokenizer.eos, **sampling}
-    ids: list[int] = []
-    said = ""
-    for token in generate(trained.model, [tokenizer.eos], batch={"source": read}, **sampling):
-        ids.append(token)
-        text = tokenizer.decode(ids)
-        if text.endswith("\ufffd") or not text.startswith(said):
-            continue
-        yield text[len(said) :]
-        said = text
-
-
-def sample_of(trained: Trained, prepared: data.Prepared, prompt: str, tokens: int, seed: int) -> dict[str, str] | None:
+def sample_of(trained: Trained, prepared: Prepared, prompt: str, tokens: int, seed: int) -> dict[str, str] | None:
     """`prompt` and `text`: what a model writes along the way. For pairs the prompt is a text to read, the first of validation
     where it is empty; None where the model does not write."""
     if trained.task == "Text":

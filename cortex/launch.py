@@ -10,9 +10,10 @@ from datetime import datetime
 from pathlib import Path
 
 from cortex.builder import train_config
+from cortex.creating import create_run
 from cortex.graph import Graph
 from cortex.queue import take_ticket
-from cortex.runs import ACTIVE, RESUMABLE, Run, RunError, create_run, summary_name
+from cortex.runs import ACTIVE, RESUMABLE, Run, RunError, summary_name
 from cortex.sweep import Sweep
 
 _PROJECT = Path(__file__).parents[1]

@@ -158,7 +158,7 @@ def _names(runs: Sequence[Run]) -> list[str]:
 
 
 def _config(run: Run) -> Mapping[str, Any]:
-    from cortex.compare import settings
+    from cortex.graph_settings import settings
 
     try:
         return settings(run.graph())

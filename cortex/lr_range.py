@@ -13,10 +13,11 @@ import torch
 
 from cortex.builder import build, plan, train_config
 from cortex.config import TrainingError
-from cortex.data import Prepared, source_node, source_of
 from cortex.device import pick_device
 from cortex.feed import training_feed
 from cortex.graph import Graph
+from cortex.graph_source import source_node, source_of
+from cortex.store import Prepared
 from cortex.train import Event, Trainer
 
 LOW, HIGH, STEPS = 1e-6, 1.0, 100

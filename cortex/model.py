@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from cortex.call import Call
 from cortex.padding import SEQUENCES, padding
 from cortex.registry import KINDS
-from cortex.resolve import Call
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +50,24 @@ def places(environment: Mapping[str, str] = os.environ, runs: str | None = None)
         templates=work / "templates",
         readable=(uploads, *named),
     )
+
+
+def dated_folder(parent: Path, created: datetime, name: str, otherwise: str) -> Path:
+    """A new folder below `parent`, named by the time and by `file_name(name, otherwise)`, with a number where that is taken."""
+    first = f"{created:%Y%m%d-%H%M%S}-{file_name(name, otherwise)}"
+    for number in range(1, 10_000):
+        path = parent / (first if number == 1 else f"{first}-{number}")
+        try:
+            path.mkdir()
+            return path
+        except FileExistsError:
+            continue
+    raise FileExistsError(f"{parent}: no free folder name for {first}")
+
+
+def file_name(name: str, otherwise: str) -> str:
+    """A name that every file system takes: at most 60 letters, digits, `.`, `_` and `-` of `name`; `otherwise` without any."""
+    return re.sub(r"[^a-zA-Z0-9._]+", "-", name).strip("-.")[:60] or otherwise
 
 
 def write_atomically(path: Path, content: str | bytes, *, durable: bool = True) -> None:

@@ -16,12 +16,12 @@ from typing import Any
 import torch
 
 from cortex.checkpoints import save_weights
-from cortex.data import Prepared
+from cortex.follower import Follower
 from cortex.footprint import BATCH_TOKENS
 from cortex.forecast import Forecast, forecast, minutes
 from cortex.graph import Graph, to_document
 from cortex.machine import keep_pages
-from cortex.session import Follower
+from cortex.store import Prepared
 from cortex.train import Trainer
 
 # The first steps allocate and warm up; of the others at least so many are measured, for about so long.

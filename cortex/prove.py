@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import IO
 
 from cortex.builder import PlanError, plan
-from cortex.data import placed, source_node
 from cortex.export import graph_of_run, script
 from cortex.graph import Graph, to_json
+from cortex.graph_source import placed, source_node
 from cortex.runs import Run
 
 _PROJECT = Path(__file__).parents[1]

@@ -13,8 +13,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from cortex.backward import OneProcess
 from cortex.blocks import Batch
-from cortex.train import OneProcess
 
 
 class Ranks(OneProcess):

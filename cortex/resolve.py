@@ -4,41 +4,22 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 
+from cortex.call import Call
 from cortex.checks import Issue, Wiring
+from cortex.compared import not_compared
 from cortex.graph import Graph, Node
+from cortex.kind import ANY, Kind, Sizes
 from cortex.params import AUTO, FROM_INPUT, FROM_VOCABULARY, complete, problems
-from cortex.registry import ANY, KINDS, Kind, Sizes
+from cortex.registry import KINDS
 from cortex.shapes import Dim, Shape, agree, is_tokens, shape_text
 from cortex.targets import Targets
 
 # The settings of a source that are the sizes of what it gives.
 _SOURCE_SIZES = {"batch_size": "B", "seq_len": "T"}
-
-
-@dataclass(frozen=True)
-class Call:
-    """One step of the forward pass.
-
-    Args:
-        args: what the module is constructed with, every "auto" resolved.
-        inputs: the node whose output goes into each port, in the order of the ports.
-        head: for a loss, the Linear that is computed together with it; its own call is then only run for logits.
-        masks: arguments that take the mask of a sequence -> its letter.
-        open: what the arguments that hang on the data stand for: `vocabulary`, `vocabulary + 1` or `labels`.
-    """
-
-    node: str
-    kind: str
-    args: Mapping[str, Any]
-    inputs: tuple[str, ...]
-    head: str | None = None
-    masks: tuple[tuple[str, str], ...] = ()
-    open: Mapping[str, str] = field(default_factory=dict)
 
 
 class Resolver:
@@ -135,7 +116,7 @@ class Resolver:
         self, node: Node, kind: Kind, values: dict[str, Any], incoming: dict[str, Shape], faulty: Collection[str]
     ) -> dict[str, Dim] | None:
         """Dimensions by name, `auto` values filled in from them; None when the input does not fit."""
-        if kind.role == "loss" and not self._compared(node, incoming["in"]):
+        if kind.role == "loss" and not self._can_be_compared(node):
             return None
         bound: dict[str, Dim] = {}
         first: dict[str, str] = {}  # the port that a name was bound at
@@ -215,46 +196,11 @@ class Resolver:
         values[name] = self.targets.number(what)
         return True
 
-    def _compared(self, node: Node, shape: Shape) -> bool:
-        """Whether what comes into a loss is one score for each thing that it compares."""
-        need = self.targets.needs(node.id)
-        source = self.wiring.inputs[node.id]["in"]
-        dim = shape[-1]
-        head = dim.letter in ("V", "out_features")
-        number = self.targets.number(need.number)
-        fits = head if number is None or dim.size is None else dim.size >= number
-        if not fits or is_tokens(shape):
-            known = f", {number:,} {need.what}s" if number else ""
-            hint = f"set out_features of {source} to auto" if head else "put a Linear before it"
-            self.fault(
-                node.id, None, f"received width {dim}, expected one score for each {need.each}{known}", hint
-            )  # fmt: skip
-            return False
-        letters = [one.letter for one in shape[:-1]]
-        if letters == (["B"] if need.per_text else ["B", "T"]):
-            return True
-        if need.per_text:
-            hint = f"put a Pool before {source}"
-            self.fault(node.id, None, f"received scores of every token, {shape_text(shape)}, expected one row a text", hint)
-        elif len(letters) == 1:
-            self._pooled(node, source)
-        else:
-            hint = "connect it to what comes of the data node itself"
-            self.fault(node.id, None, f"received scores of {'×'.join(letters)}, expected one row for each token, B×T", hint)
-        return False
-
-    def _pooled(self, node: Node, source: str) -> None:
-        """The fault of the node that made one vector of a text whose every token is compared."""
-        while source in self.wiring.inputs and not any(
-            len(self.shapes[before]) > len(self.shapes[source]) for before in self.wiring.inputs[source].values()
-        ):
-            source = next(iter(self.wiring.inputs[source].values()))
-        self.fault(
-            source, None, f"gives one vector for a whole text, and {node.id} compares every token",
-            "remove it, or compare the label of a text (CustomData of type Labelled)",
-        )  # fmt: skip
-        self.fault(node.id, None, f"waits for {source}, which has a fault", follows=source)
-        self.root[node.id] = source
+    def _can_be_compared(self, node: Node) -> bool:
+        faults = list(not_compared(node.id, self.targets, self.wiring, self.shapes))
+        self.issues += faults
+        self.root |= {fault.node: fault.follows for fault in faults if fault.follows}
+        return not faults
 
     def _output(
         self, node: Node, kind: Kind, values: Mapping[str, Any], bound: Mapping[str, Dim], incoming: Mapping[str, Shape]

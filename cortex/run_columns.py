@@ -1,21 +1,17 @@
-"""The columns of the table of runs, for page and terminal: what each is, which are shown, how rows are sorted and grouped."""
+"""The columns of the table of runs, for page and terminal: what each is, which are shown, how rows are sorted."""
 
 from __future__ import annotations
 
-import json
 import math
-from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from statistics import fmean
 from typing import Any
 
 from cortex import units
-from cortex.filters import full_name
+from cortex.conditions import Row, full_name
 from cortex.measured import RATES
-
-Row = Mapping[str, Any]
+from cortex.run_settings import differing_settings, differs
 
 
 @dataclass(frozen=True)
@@ -92,8 +88,6 @@ SORTS = (
 )  # fmt: skip
 _UPWARDS = ("best_perplexity", "best_loss", "bits_per_byte", "word_perplexity", "train_loss", "name", "state", "best_elapsed")
 
-NO_GROUPS, BY_SEEDS, BY_GROUP = "", "seeds", "group"
-
 
 def value(row: Row, key: str) -> Any:
     """What a run has in a column: a fact of its row, or a setting by its full or short name; None where it has none."""
@@ -119,7 +113,7 @@ def shown_by_themselves(rows: Sequence[Row]) -> list[str]:
         key
         for key in COLUMNS
         if key in ALWAYS
-        or (key in WHERE_THEY_DIFFER and _differs(value(row, key) for row in rows))
+        or (key in WHERE_THEY_DIFFER and differs(value(row, key) for row in rows))
         or (key in RATES and any(value(row, key) is not None for row in rows))
     ]
     first = [key for key in facts if key in _FIRST]
@@ -128,56 +122,6 @@ def shown_by_themselves(rows: Sequence[Row]) -> list[str]:
         first.insert(place, "error")
     facts = [key for key in facts if key not in first]
     return [*first, *differing_settings(rows)[:MOST_SETTINGS], *facts]
-
-
-def differing_settings(rows: Sequence[Row]) -> list[str]:
-    """The settings that are not the same in all runs, by the shortest name that is honest.
-
-    Settings of one name that agree within every run (`dropout` of all blocks) are one. The kinds of nodes are left out: the
-    number of nodes tells of them, and the comparer.
-    """
-    return _remembered(_differing, rows)
-
-
-def all_settings(rows: Sequence[Row]) -> list[str]:
-    """The names of all settings that any run has."""
-    return _remembered(lambda known: [name for name in _names(known) if "." in name], rows)
-
-
-def _names(known: Sequence[Mapping[str, Any]]) -> list[str]:
-    return list(dict.fromkeys(name for settings in known for name in settings))
-
-
-def _differing(known: Sequence[Mapping[str, Any]]) -> list[str]:
-    families: dict[str, list[str]] = {}
-    for name in _names(known):
-        # The seed is chance, and the tokenizer has a column of its own.
-        if "." in name and name.rpartition(".")[2] not in ("seed", "tokenizer"):
-            families.setdefault(name.rpartition(".")[2], []).append(name)
-    found: list[str] = []
-    for short, names in families.items():
-        values = [[settings[name] for name in names if settings.get(name) is not None] for settings in known]
-        if all(one == some[0] for some in values for one in some[1:]):
-            if _differs(some[0] if some else None for some in values):
-                found.append(short if len(names) > 1 else names[0])
-        else:
-            found += [name for name in names if _differs(settings.get(name) for settings in known)]
-    return found
-
-
-# The last questions with their answers. A page asks the same several times over, of settings that are the same objects.
-_ANSWERS: deque[tuple[str, list[Mapping[str, Any]], list[str]]] = deque(maxlen=6)
-
-
-def _remembered(question: Callable[[Sequence[Mapping[str, Any]]], list[str]], rows: Sequence[Row]) -> list[str]:
-    known = [row["settings"] for row in rows if row.get("settings")]
-    for asked, before, answer in list(_ANSWERS):
-        same = asked == question.__qualname__ and len(before) == len(known)
-        if same and all(one is other for one, other in zip(before, known, strict=True)):
-            return answer
-    answer = question(known)
-    _ANSWERS.append((question.__qualname__, known, answer))
-    return answer
 
 
 def alike(rows: Sequence[Row]) -> dict[str, str]:
@@ -219,47 +163,6 @@ def in_order(rows: Sequence[Row], key: str, reverse: bool = False) -> list[Row]:
     return [row for _, row in [*known, *(pair for pair in found if not _known(pair[0]))]]
 
 
-@dataclass(frozen=True)
-class Group:
-    """Runs that are told together, and by what."""
-
-    name: str
-    rows: tuple[Row, ...]
-
-
-def grouped(rows: Sequence[Row], by: str) -> list[Group]:
-    """The runs that have the same in a column; by BY_SEEDS those whose settings differ in the seed alone, by BY_GROUP those
-    that were started together. A run that has nothing there is in a group of its own name, or in that of the unknown."""
-    found: dict[str, list[Row]] = {}
-    names: dict[str, str] = {}
-    for row in rows:
-        if by == BY_SEEDS:
-            key = json.dumps({k: v for k, v in (row.get("settings") or {}).items() if k != "training.seed"}, sort_keys=True)
-            key += str(row.get("data")) if row.get("settings") else row["run"]
-            names.setdefault(key, _without_seed(row["name"]))
-        elif by == BY_GROUP:
-            key = row.get("group") or row["run"]
-            names.setdefault(key, row.get("group") or row["name"])
-        else:
-            here = value(row, by)
-            key = json.dumps(here)
-            names.setdefault(key, units.UNKNOWN if here is None else in_words(here, by))
-        found.setdefault(key, []).append(row)
-    return [Group(names[key], tuple(members)) for key, members in found.items()]
-
-
-def groups_in_order(groups: Sequence[Group], key: str, reverse: bool = False) -> list[Group]:
-    """The groups sorted by the mean of a column of numbers; of another column they stay as their first runs stand."""
-    if key not in COLUMNS or COLUMNS[key].form not in ("perplexity", "loss", "count", "time"):
-        return list(groups)
-    means = [{key: fmean(known) if (known := _finite(group.rows, key)) else None, "at": at} for at, group in enumerate(groups)]
-    return [groups[mean["at"]] for mean in in_order(means, key, reverse)]
-
-
-def _finite(rows: Sequence[Row], key: str) -> list[float]:
-    return [found for row in rows if (found := value(row, key)) is not None and math.isfinite(found)]
-
-
 def in_words(found: Any, key: str) -> str:
     """A value as a person reads it on a terminal."""
     form = COLUMNS[key].form if key in COLUMNS else "setting"
@@ -280,14 +183,6 @@ def in_words(found: Any, key: str) -> str:
 def _without_folder(row: Row) -> str | None:
     error = row.get("error")
     return error.removeprefix(f"{row.get('directory')}: ") if isinstance(error, str) else None
-
-
-def _without_seed(name: str) -> str:
-    return name.rpartition(", seed ")[0] or name
-
-
-def _differs(values: Iterable[Any]) -> bool:
-    return len({json.dumps(found) if isinstance(found, list) else (type(found) is bool, found) for found in values}) > 1
 
 
 def _moment(text: Any) -> float | None:

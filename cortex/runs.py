@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import json
-import math
 import os
-import platform
 import re
-import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from cortex import __version__, labels
-from cortex.graph import Graph, GraphError, from_document, to_document
-from cortex.metrics import EventReader, Progress
-from cortex.places import to_json, write_atomically
+from cortex import labels
+from cortex.graph import Graph, GraphError, from_document
+from cortex.metrics import EventReader
+from cortex.processes import as_seconds, oom_kills, worker_alive
+from cortex.work_folder import WorkFolder
 
 FORMAT, VERSION = "cortexnodus/run", 1
 CHECKPOINTS = ("best", "last")  # and step-N, where keep_every kept one
@@ -29,7 +26,6 @@ RESUMABLE = ("interrupted", "paused", "stopped", "failed")
 
 # A run that nobody has taken up after this many seconds was never started: a worker claims its run before it loads torch.
 _START_GRACE = 10.0
-_HEARTBEAT_GRACE = 10.0
 
 
 class RunError(ValueError):
@@ -37,15 +33,8 @@ class RunError(ValueError):
 
 
 @dataclass(frozen=True)
-class Run:
+class Run(WorkFolder):
     """A run on disk. Reading it never changes it."""
-
-    path: Path
-
-    @property
-    def id(self) -> str:
-        """The folder's name."""
-        return self.path.name
 
     def record(self) -> dict[str, Any]:
         """run.json: what the run was started with. RunError when it is damaged or of a newer version."""
@@ -100,20 +89,13 @@ class Run:
         status, now = self.status() if status is None else status, time.time() if now is None else now
         state = status.get("state")
         alive = state in ACTIVE and worker_alive(status)
-        if not alive and now - self._resumed_at() < _START_GRACE:
+        if not alive and now - self.asked_at("resume") < _START_GRACE:
             return "starting"
         if state in ENDED:
             return state
         if status.get("pid") is None:
-            return "starting" if now - _seconds(status.get("heartbeat")) < _START_GRACE else "interrupted"
+            return "starting" if now - as_seconds(status.get("heartbeat")) < _START_GRACE else "interrupted"
         return state if alive else "interrupted"
-
-    def _resumed_at(self) -> float:
-        """When somebody last asked for a worker to take this run up again; the worker takes the mark away."""
-        try:
-            return os.stat(self.path / "requests" / "resume").st_mtime
-        except OSError:
-            return 0.0
 
     def events(self) -> list[dict[str, Any]]:
         """Every whole event of metrics.jsonl in order; a torn or foreign line is passed over."""
@@ -144,90 +126,6 @@ class Run:
                 f"{size}, try a smaller batch_size, seq_len or model, or accumulate with a smaller batch_size"
             )
         return "its worker was killed, or the machine was switched off"
-
-    def request(self, what: str) -> None:
-        """Ask the worker for something; it answers by doing it."""
-        folder = self.path / "requests"
-        folder.mkdir(exist_ok=True)
-        write_atomically(folder / what, "")
-
-    def requested(self, what: str) -> bool:
-        return (self.path / "requests" / what).exists()
-
-    def requests(self) -> set[str]:
-        """All that is asked of the worker now."""
-        try:
-            return set(os.listdir(self.path / "requests"))
-        except OSError:
-            return set()
-
-    def answer(self, what: str) -> None:
-        """Take a request away, since it has been done."""
-        (self.path / "requests" / what).unlink(missing_ok=True)
-
-    def log_tail(self, lines: int = 40) -> str:
-        """The last lines of the worker's log."""
-        try:
-            with open(self.path / "log.txt", "rb") as file:
-                file.seek(max(0, os.fstat(file.fileno()).st_size - 200 * lines))
-                return "\n".join(file.read().decode(errors="replace").splitlines()[-lines:])
-        except OSError:
-            return ""
-
-
-def create_run(
-    root: Path,
-    graph: Graph,
-    *,
-    fingerprint: str,
-    training: Mapping[str, Any] | None = None,
-    name: str | None = None,
-    max_steps: int | None = None,
-    parent: str | None = None,
-    group: str | None = None,
-    sweep: Mapping[str, Any] | None = None,
-    launcher: Mapping[str, Any] | None = None,
-) -> Run:
-    """A new run directory with run.json and a first status; whoever calls this starts a worker on it next.
-
-    Args:
-        training: every training setting with its value, also those that the graph leaves at their default.
-        parent: the run that this one goes on from.
-        group: a name shared by runs that differ in their seed alone.
-        sweep: the `id` of the sweep that this run is a trial of, its number `trial`, and the `values` that it tries.
-        launcher: the process that starts this run's workers again when they fail.
-    """
-    name = (name or graph.name).strip() or "run"
-    created = datetime.now().astimezone()
-    root.mkdir(parents=True, exist_ok=True)
-    path = _new_folder(root, f"{created:%Y%m%d-%H%M%S}-{_slug(name)}")
-    record = {
-        "format": FORMAT,
-        "version": VERSION,
-        "name": name,
-        "created": created.isoformat(timespec="seconds"),
-        "order": time.time_ns(),
-        "parent": parent,
-        "group": group,
-        "sweep": dict(sweep) if sweep else None,
-        "launcher": dict(launcher) if launcher else None,
-        "graph": to_document(graph),
-        "training": dict(training or graph.training),
-        "max_steps": max_steps,
-        "data": {"fingerprint": fingerprint},
-        "versions": _versions(),
-        "machine": {"system": platform.platform(), "processor": _processor(), "cores": os.cpu_count()},
-    }
-    try:
-        (path / "checkpoints").mkdir()
-        (path / "requests").mkdir()
-        write_atomically(path / "status.json", to_json({"state": "starting", "pid": None, "heartbeat": time.time()}))
-        # Last: a folder without run.json is not a run, so a reader never meets half of one.
-        write_atomically(path / "run.json", to_json(record))
-    except BaseException:
-        shutil.rmtree(path, ignore_errors=True)
-        raise
-    return Run(path)
 
 
 def list_runs(root: Path) -> list[Run]:
@@ -291,171 +189,5 @@ def _started_as(run: Run) -> str | None:
         return None
 
 
-SUMMARY = (
-    "run", "name", "state", "created", "source", "task", "step", "steps", "last_step", "progress", "epoch", "tokens",
-    "parameters", "vocabulary", "train_loss", "tokens_per_second", "mean_tokens_per_second", "elapsed", "seconds_left",
-    "best_loss", "best_perplexity", "has_perplexity", "best_step", "best_tokens", "best_elapsed", "bits_per_byte",
-    "why_not_bits", "word_perplexity",
-    "why_not_words", "tokenizer", "data", "validation_text", "device", "error", "problem", "directory", "parent", "group",
-    "unit", "metric", "best_metric", "best_metrics",
-    "cut_rows", "sweep", "seed", "note", "tags", "starred", "archived",
-)  # fmt: skip
-
-
-def summary(run: Run, progress: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """What tables and headers show of a run: every key of SUMMARY, None where it is not known.
-
-    `best_*` are of the lowest validation loss, not the last. `best_metric` is what `metric` names, of the main loss;
-    `best_perplexity` is None where exp of that loss is no perplexity. `tokens_per_second` is of the last point of the curve,
-    without validations; `mean_tokens_per_second` of the whole run, all tokens over all time. `error` is why a run failed or
-    cannot be read, `problem` what else of its folder cannot. `progress` is what the caller has read of the events already.
-    """
-    found = Progress(run.path / "metrics.jsonl").read() if progress is None else progress
-    return summary_of(run, recorded(run), found, run.status(), labels.read(run))
-
-
-def recorded(run: Run) -> dict[str, Any]:
-    """What a summary needs of run.json, which never changes; `error` where it cannot be read."""
-    try:
-        record = run.record()
-        from_document(record["graph"], "run.json graph")
-    except GraphError as error:
-        return {"name": record["name"], "error": f"{run.path}: {error}"}
-    except RunError as error:
-        return {"error": str(error)}
-    training, sweep = (record[key] if isinstance(record.get(key), dict) else {} for key in ("training", "sweep"))
-    texts = {key: record.get(key) for key in ("name", "created", "parent", "group")}
-    texts |= {"data": record["data"].get("fingerprint"), "sweep": sweep.get("id")}
-    numbers = {"seed": training.get("seed"), "budget": training.get("max_minutes"), "order": record.get("order")}
-    return {
-        **{key: value if isinstance(value, str) else None for key, value in texts.items()},
-        **{key: value if type(value) in (int, float) else None for key, value in numbers.items()},
-    }
-
-
-def summary_of(
-    run: Run,
-    record: Mapping[str, Any],
-    found: Mapping[str, Any],
-    status: Mapping[str, Any],
-    given: labels.Labels,
-) -> dict[str, Any]:
-    """The summary of a run whose parts have been read: `recorded`, progress, status and labels."""
-    row: dict[str, Any] = dict.fromkeys(SUMMARY)
-    row |= {"run": run.id, "directory": str(run.path), "state": run.state(status=status)}
-    row |= {key: value for key, value in record.items() if key in row and value is not None}
-    row |= {key: value for key, value in found.items() if key in row}
-    row |= {"name": given.name or record.get("name") or run.id, "note": given.note, "tags": list(given.tags)}
-    row |= {"starred": given.starred, "archived": given.archived, "problem": _problem(found, given, row["state"])}
-    if record.get("error"):
-        row["state"] = "damaged"
-    if row["step"] is not None and row["last_step"]:
-        row["progress"] = min(1.0, row["step"] / row["last_step"])
-    if row["tokens"] and row["elapsed"]:
-        row["mean_tokens_per_second"] = row["tokens"] / row["elapsed"]
-    if row["best_loss"] is not None and found.get("has_perplexity", True):
-        row["best_perplexity"] = _exp(row["best_loss"])
-        tokens = found.get("validation_tokens")
-        if found.get("validation_bytes") and tokens:
-            row["bits_per_byte"] = row["best_loss"] * tokens / (found["validation_bytes"] * math.log(2))
-        if found.get("validation_words") and tokens:
-            row["word_perplexity"] = _exp(row["best_loss"] * tokens / found["validation_words"])
-    if row["state"] == "running" and row["step"] and row["last_step"]:
-        row["seconds_left"] = row["elapsed"] / row["step"] * (row["last_step"] - row["step"])
-        if record.get("budget"):  # before it has been measured, the number of steps is not yet the run's
-            row["seconds_left"] = min(row["seconds_left"], max(0.0, 60 * record["budget"] - row["elapsed"]))
-    if row["state"] != "damaged":
-        said = status.get("error")
-        said = said if isinstance(said, str | None) else json.dumps(said)
-        row["error"] = run.why_interrupted(status) if row["state"] == "interrupted" else said
-    return {key: shown(value) for key, value in row.items()}
-
-
-def shown(value: Any) -> Any:
-    """The value, where it is text as one that a page and a file can hold: half a surrogate pair is none."""
-    return value.encode("utf-8", "replace").decode() if isinstance(value, str) and not value.isascii() else value
-
-
-def _exp(loss: float) -> float:
-    """As cortex.evaluate.perplexity, without its torch, which listing, stopping or claiming a run does not need."""
-    return math.exp(loss) if loss < 700 else math.inf
-
-
-def _problem(found: Mapping[str, Any], given: labels.Labels, state: str) -> str | None:
-    said, lines = [], found.get("passed_over")
-    if lines:
-        said.append(f"metrics.jsonl: {lines:,} {'line' if lines == 1 else 'lines'} passed over that cannot be read")
-    if found.get("torn") and state not in ACTIVE:
-        said.append("metrics.jsonl: its last line is torn off")
-    if given.problem:
-        said.append(given.problem)
-    return "; ".join(said) or None
-
-
-def worker_alive(status: Mapping[str, Any]) -> bool:
-    """Whether the process that wrote this status still runs: not dead, not a zombie, not another one of the same number."""
-    pid = status.get("pid")
-    if type(pid) is not int or pid <= 0:
-        return False
-    if Path("/proc/self/stat").exists():
-        return status.get("pid_started") is not None and process_started(pid) == status["pid_started"]
-    return time.time() - _seconds(status.get("heartbeat")) < _HEARTBEAT_GRACE
-
-
-def oom_kills() -> int | None:
-    """How many processes the kernel has killed for want of memory since the machine's start; None where it does not tell."""
-    try:
-        lines = Path("/proc/vmstat").read_text().splitlines()
-    except OSError:
-        return None
-    return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), None)
-
-
-def _seconds(value: Any) -> float:
-    return value if isinstance(value, (int, float)) else 0.0
-
-
-def process_started(pid: int) -> int | None:
-    """When a live process started, in clock ticks since the machine's start; None for a dead one and for a zombie.
-
-    Linux tells it in /proc/PID/stat; elsewhere None, and heartbeats tell who lives.
-    """
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return None
-    fields = stat[stat.rindex(")") + 2 :].split()  # the name before it may hold spaces and brackets
-    return None if fields[0] in "ZX" else int(fields[19])
-
-
-def _new_folder(root: Path, name: str) -> Path:
-    for number in range(1, 10_000):
-        path = root / (name if number == 1 else f"{name}-{number}")
-        try:
-            path.mkdir()
-            return path
-        except FileExistsError:
-            continue
-    raise RunError(f"{root}: no free folder name for {name}")
-
-
-def _slug(name: str) -> str:
-    return re.sub(r"[^a-zA-Z0-9._]+", "-", name).strip("-.")[:60] or "run"
-
-
 def _is_plain(name: str) -> bool:
     return bool(name) and Path(name).name == name and name not in (".", "..")
-
-
-def _versions() -> dict[str, str]:
-    from importlib.metadata import version
-
-    return {"cortexnodus": __version__, "python": platform.python_version(), "torch": version("torch")}
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())

@@ -6,22 +6,21 @@ The first process of a training writes metrics and checkpoints; where there are 
 from __future__ import annotations
 
 import os
-import shutil
 import time
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
-from cortex import data, ranks
+from cortex import ranks
 from cortex.asked import Asked, Stopped
-from cortex.builder import PlanError, build, plan, train_config
+from cortex.backward import OneProcess
+from cortex.builder import PlanError
 from cortex.checkpoints import (
     Trained,
     drop_other_states,
+    find_room,
     load_state,
     load_weights,
     same_as,
@@ -29,120 +28,21 @@ from cortex.checkpoints import (
     save_weights,
     saved_step,
 )
-from cortex.config import eval_interval
-from cortex.corpus import CorpusError
-from cortex.device import pick_compile, pick_device, pick_precision
 from cortex.export import script_of_run
-from cortex.feed import judged, training_feed
-from cortex.graph import from_document
+from cortex.follower import Follower
 from cortex.honest import leaks
 from cortex.hopeless import judge_of
 from cortex.judge import sample_of
-from cortex.measures import asked_for, has_perplexity, measures, tells_all
+from cortex.measures import asked_for
 from cortex.places import json_line, to_json, write_atomically
-from cortex.references import quick_references
-from cortex.runs import Run, RunError
+from cortex.runs import Run
+from cortex.start_event import start_event, words_beside
 from cortex.status import Status
 from cortex.tokenizer import Tokenizer
-from cortex.train import Event, OneProcess, Trainer
-from cortex.units import size
-from cortex.words import Words, quick_words
+from cortex.train import Event, Trainer
 
 # A checkpoint to go on from is never older than this, however far apart the validations are.
 _SAVE_SECONDS = 600.0
-
-
-class Follower:
-    """Data, model and trainer of a run, the same in every process that trains it. Writes nothing.
-
-    Args:
-        record: what is in run.json.
-    """
-
-    def __init__(self, record: dict[str, Any], store: Path, processes: OneProcess | None = None) -> None:
-        self.record, self.store, self.processes = record, store, processes or OneProcess()
-        self.graph = from_document(record["graph"], "run.json graph")
-
-    def train(self) -> str:
-        """Train along; raises what train.py raises."""
-        self._make(self._prepare(lambda what, share: None))
-        self._go_on(None)
-        return self.trainer.run()
-
-    def _prepare(self, progress: data.Progress) -> data.Prepared:
-        fingerprint, node = self.record["data"]["fingerprint"], data.source_node(self.graph)
-        found = data.find(fingerprint, self.store) or data.prepare(node, self.store, progress)
-        if found.fingerprint != fingerprint:
-            raise CorpusError("the text has changed since this run was created; create it again")
-        return found
-
-    def _make(self, prepared: data.Prepared) -> None:
-        self.planned = plan(self.graph, *prepared.sizes)
-        if self.planned.issues:
-            raise PlanError(self.planned.issues)
-        node = data.source_node(self.graph)
-        short = data.too_short(node, prepared)
-        if short:
-            raise CorpusError(f"{node.id}: {short}")
-        self.node, self.prepared, self.config = node, prepared, train_config(self.graph)
-        threads = self._threads()
-        if threads:
-            torch.set_num_threads(threads)
-        self.device = ranks.local_device(pick_device(self.config.device))
-        torch.manual_seed(self.config.seed)
-        self.model = build(self.planned).to(self.device)
-        source = data.source_of(node)
-        rows = source.batch_size * self.config.accumulate
-        self.seq_len, self._eos = source.seq_len, prepared.tokenizer().eos
-        self._scale = {"seq_len": source.seq_len, "eos": self._eos, "vocabulary": prepared.vocab_size}
-        self.blocks = training_feed(
-            prepared.split("train"), self.model, batch_size=rows, seed=self.config.seed, **self._scale
-        )  # fmt: skip
-        self.interval = eval_interval(self.config, *data.validation_share(prepared, source.seq_len, rows))
-        self.trainer = Trainer(
-            self.model, self.blocks, self.config, validate=self._validate, on_event=self._on_event, between=self._between,
-            eval_every=self.interval, max_steps=self.record.get("max_steps"), forward=self._forward(),
-            processes=self.processes,
-        )  # fmt: skip
-
-    def _threads(self) -> int:
-        return self.config.threads
-
-    def _forward(self) -> nn.Module:
-        model: nn.Module = self.model
-        if isinstance(self.processes, ranks.Ranks):
-            model = self.processes.wrap(model)
-        return torch.compile(model) if pick_compile(self.config.compile, self.device) else model
-
-    def _go_on(self, checkpoint: dict[str, Any] | None) -> None:
-        """Take up what the first process has read of its last checkpoint; None where there was none."""
-        others = isinstance(self.processes, ranks.Ranks)
-        if others:
-            weights = self.model.state_dict() if checkpoint else None
-            weights, checkpoint = self.processes.share((weights, checkpoint))
-            if weights:
-                self.model.load_state_dict(weights)
-        if checkpoint:
-            self.trainer.load_state(checkpoint, same_length=not checkpoint["inherited"])
-        if others and self.processes.rank:  # each draws its own dropout; the first as it would alone
-            torch.manual_seed(hash((self.config.seed, self.processes.rank, self.trainer.step)))
-
-    def _validate(self) -> float | Event:
-        part = (self.processes.rank, self.processes.world) if isinstance(self.processes, ranks.Ranks) else (0, 1)
-        found = judged(
-            self.model, self.prepared.split("validation"), labels=self.prepared.labels, part=part,
-            total=self.processes.total, should_stop=self._leaves_validation, **self._scale,
-        )  # fmt: skip
-        return found.facts() if tells_all(self.graph) else found.loss
-
-    def _leaves_validation(self) -> bool:
-        return False
-
-    def _on_event(self, event: Event) -> None:
-        """Only the first process tells."""
-
-    def _between(self, trainer: Trainer) -> str:
-        return ""
 
 
 class Session(Follower):
@@ -172,7 +72,7 @@ class Session(Follower):
             self.processes.share(self.record)
         self._preparing("preparing the data", None)
         prepared = self._prepare(self._preparing)
-        self._measured(prepared)
+        words = words_beside(prepared, self._log)
         write_atomically(self.run.path / "tokenizer.json", (prepared.path / "tokenizer.json").read_bytes())
         if prepared.labels:
             write_atomically(self.run.path / "classes.json", to_json(list(prepared.labels)))
@@ -184,12 +84,12 @@ class Session(Follower):
         if checkpoint:
             load_weights(self.model, self.run.checkpoint("last"))
             checkpoint["inherited"] = checkpoint["run"] != self.run.id
-        self._find_room()
+        find_room(self.run.path, self.model, self.config)
         with open(self.run.path / "metrics.jsonl", "ab") as self._metrics:
             self._cut_back(checkpoint)
             self._go_on(checkpoint)
             if self._metrics.tell() == 0:
-                self._write(self._start_event())
+                self._write(start_event(self, words))
                 self._explain()
             if checkpoint:
                 self._saved = self.trainer.step
@@ -212,18 +112,6 @@ class Session(Follower):
         self._status.note(share=share)
         self._status.say("preparing", what)
 
-    def _measured(self, prepared: data.Prepared) -> None:
-        """What the charts lay beside the run's perplexity; a long text is not counted while a training waits."""
-        if prepared.task != "Text":
-            self._words = Words(None, None, "it is no running text")
-            return
-        try:
-            quick_references(prepared)
-            self._words = quick_words(prepared)
-        except OSError as error:  # the store can be a place that only others may write to
-            self._log(f"reference perplexities cannot be kept: {error}")
-            self._words = Words(None, None, "they could not be kept in the store")
-
     def _threads(self) -> int:
         """The number of threads of the checkpoint, its own or a parent's: the last bits of losses hang on it."""
         return self.config.threads or (self._checkpoint or {}).get("threads") or self._began().get("threads") or 0
@@ -244,51 +132,6 @@ class Session(Follower):
             same_as(self.run.checkpoint("last"), best)
         self._keep(checkpoint["step"])
         drop_other_states(self.run.path / "checkpoints", checkpoint["step"])
-
-    def _start_event(self) -> Event:
-        prepared, trainer = self.prepared, self.trainer
-        return {
-            "event": "start",
-            "steps": trainer.steps,
-            "last_step": trainer.last_step,
-            "steps_per_epoch": self.blocks.steps_per_epoch,
-            "eval_every": self.interval,
-            "parameters": self.planned.total,
-            "source": self.node.kind,
-            "task": prepared.task,
-            "losses": {name: asdict(found) for name, found in measures(self.graph, prepared.labels).items()},
-            "perplexity": has_perplexity(self.graph),
-            "labels": len(prepared.labels),
-            "unseen_labels": prepared.meta.get("unseen_labels", []),
-            "train_rows": prepared.row_count("train"),
-            "validation_rows": prepared.row_count("validation"),
-            "cut_rows": data.cut_rows(prepared, self.seq_len),
-            "tokenizer": prepared.meta["tokenizer"],
-            "vocabulary": prepared.vocab_size,
-            "train_tokens": prepared.count("train"),
-            "validation_tokens": prepared.count("validation"),
-            "validation_bytes": prepared.honest_bytes("validation"),
-            "why_not_bits": prepared.why_not_bytes("validation"),
-            "validation_words": self._words.count,
-            "validation_text": self._words.text,
-            "why_not_words": self._words.why_not,
-            "device": self.device.type,
-            "precision": str(pick_precision(self.config.precision, self.device)).removeprefix("torch."),
-            "compiled": pick_compile(self.config.compile, self.device),
-            "threads": torch.get_num_threads(),
-            "processes": self.processes.world,
-        }
-
-    def _find_room(self) -> None:
-        """RunError where the disk has no room for a single checkpoint, which would else show after minutes of training."""
-        kept = (1 if self.config.optimizer == "SGD" else 2) + (2 if self.config.ema else 0)
-        needed = (1 + kept) * sum(parameter.nbytes for parameter in self.model.parameters())
-        free = shutil.disk_usage(self.run.path).free
-        if free < needed:
-            raise RunError(
-                f"{self.run.path}: {size(free)} are free on this disk, and a checkpoint of this model takes about "
-                f"{size(needed)}; make room, or set CORTEXNODUS_HOME or --runs to another disk"
-            )
 
     def _explain(self) -> None:
         """Keep the run as a script beside it, with the threads and the length that it has by now."""

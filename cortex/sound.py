@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from cortex.call import Call
 from cortex.params import complete
 from cortex.registry import KINDS
-from cortex.resolve import Call, Resolver
+from cortex.resolve import Resolver
 from cortex.shapes import Shape
 
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from cortex.params import Choice, Int, Param, Text
-from cortex.tokenizer import BPE_VOCABULARY, BYTES, KINDS, PRE_TOKENIZERS, TRAINED
+from cortex.tokenizer import BYTES, KINDS, PRE_TOKENIZERS, TRAINED
+from cortex.tokenizer_training import BPE_VOCABULARY
 
 # What a source says of its batches; everything else about it decides the tokens on disk.
 BATCH_PARAMS = ("batch_size", "seq_len")

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from cortex.columns import TABLES
-from cortex.corpus import SPLITS, CorpusError, in_blocks, shakespeare_lines, shakespeare_revision
+from cortex.corpus import SPLITS, in_blocks, shakespeare_lines, shakespeare_revision
 from cortex.encode import TextSource
 from cortex.encode_rows import row_texts
 from cortex.files import SUFFIXES, files_of, named, share_blocks, text_hash
@@ -19,6 +19,7 @@ from cortex.params import Choice, Float, Int, Text
 from cortex.registry import register
 from cortex.rows import TASKS, Row, assigned, labelled_rows, pair_rows, tagged_rows
 from cortex.source_params import leaves_text_to_train_on, sound_tokenizer, text_params
+from cortex.split_files import beside, split_files
 
 
 @register(
@@ -167,20 +168,9 @@ class CustomData(TextSource):
         test: float,
         validation_file: str,
         test_file: str,
-        batch_size: int,
-        seq_len: int,
-        tokenizer: str,
-        vocab_size: int | str,
-        min_frequency: int,
-        pre_tokenizer: str,
-        tokenizer_file: str,
-        tokenizer_id: str,
-        tokenizer_revision: str,
+        **batches_and_tokenizer: Any,
     ) -> None:
-        super().__init__(
-            batch_size, seq_len, tokenizer, vocab_size, min_frequency, pre_tokenizer,
-            tokenizer_file, tokenizer_id, tokenizer_revision,
-        )  # fmt: skip
+        super().__init__(**batches_and_tokenizer)
         self.task, self.path, self.text_column, self.label_column = type, path, text_column, label_column
         self.word_column, self.tag_column = word_column, None if tag_column == "auto" else tag_column
         self.words_field, self.tags_field = words_field, tags_field
@@ -242,7 +232,7 @@ class CustomData(TextSource):
         return [*dict.fromkeys(file for files in self._files().values() for file in files), *super().paths()]
 
     def named_paths(self) -> list[str]:
-        others = [self._beside(name) for name in (self.validation_file, self.test_file) if name and self.split == "files"]
+        others = [beside(self.path, name) for name in (self.validation_file, self.test_file) if name and self.split == "files"]
         return [part for setting in (self.path, *others) for part in named(setting)] + super().named_paths()
 
     def packages(self) -> tuple[str, ...]:
@@ -251,26 +241,6 @@ class CustomData(TextSource):
 
     def _files(self) -> dict[str, list[str]]:
         """The files of each split; the same ones in all where they are split by shares."""
-        files = files_of(self.path)
         if self.split == "fraction":
-            return dict.fromkeys(SPLITS, files)
-        found = {"validation": files_of(self._beside(self.validation_file), "validation_file"), "test": []}
-        if self.test_file:
-            found["test"] = files_of(self._beside(self.test_file), "test_file")
-        held_out = {os.path.realpath(file) for files in found.values() for file in files}
-        both = {os.path.realpath(file) for file in found["validation"]} & {os.path.realpath(file) for file in found["test"]}
-        if both:
-            raise CorpusError(f"test_file: {sorted(both)[0]} validates as well, expected another file")
-        found["train"] = [file for file in files if os.path.realpath(file) not in held_out]
-        if not found["train"]:
-            raise CorpusError(f"path: {self.path} has no file besides those that validate and test, expected one to train on")
-        return found
-
-    def _beside(self, setting: str) -> str:
-        """The paths of a setting; a bare name is looked for where `path` leads first."""
-        roots = [path if os.path.isdir(path) else os.path.dirname(path) for path in named(self.path)]
-        found = []
-        for name in named(setting):
-            beside = [os.path.join(root, name) for root in roots if os.path.exists(os.path.join(root, name))]
-            found.append(beside[0] if beside and not os.path.isabs(name) else name)
-        return "\n".join(found)
+            return dict.fromkeys(SPLITS, files_of(self.path))
+        return split_files(self.path, self.validation_file, self.test_file)

@@ -13,6 +13,15 @@ from cortex.params import Float, Text
 from cortex.registry import register
 from cortex.source_params import leaves_text_to_train_on, sound_tokenizer, text_params
 
+# What is alike of the texts whose words are apart already and counted.
+_OF_WORDS: dict[str, Any] = {
+    "role": "source",
+    "family": "source",
+    "shape": "-> B T",
+    "params": text_params(pre_tokenizer="whitespace", min_frequency=1),
+    "check": sound_tokenizer,
+}
+
 
 class HubSource(TextSource):
     """A data set of the hub. `hub_splits` names its splits for training, validation and test; an empty one is a share of
@@ -80,13 +89,7 @@ class WikiText(HubSource):
         return f"wikitext-{self.size}{'' if self.tokenizer == 'word' else '-raw'}-v1"
 
 
-@register(
-    role="source",
-    family="source",
-    shape="-> B T",
-    params=text_params(pre_tokenizer="whitespace", min_frequency=1),
-    check=sound_tokenizer,
-)
+@register(**_OF_WORDS)
 class WikiText2(WikiText):
     """WikiText-2 of the Hugging Face hub: 2,088,628 words to train on, vocabulary 33,278 with the text's own `<unk>`. Any
     tokenizer but `word` gets the raw text (wikitext-2-raw-v1), which hides no word."""
@@ -94,13 +97,7 @@ class WikiText2(WikiText):
     size = "2"
 
 
-@register(
-    role="source",
-    family="source",
-    shape="-> B T",
-    params=text_params(pre_tokenizer="whitespace", min_frequency=1),
-    check=sound_tokenizer,
-)
+@register(**_OF_WORDS)
 class WikiText103(WikiText):
     """WikiText-103 of the Hugging Face hub: 103,227,021 words to train on, vocabulary 267,735 with the text's own `<unk>`. Any
     tokenizer but `word` gets the raw text (wikitext-103-raw-v1), which hides no word."""
@@ -108,13 +105,7 @@ class WikiText103(WikiText):
     size = "103"
 
 
-@register(
-    role="source",
-    family="source",
-    shape="-> B T",
-    params=text_params(pre_tokenizer="whitespace", min_frequency=1),
-    check=sound_tokenizer,
-)
+@register(**_OF_WORDS)
 class PennTreebank(HubSource):
     """Penn Treebank of the Hugging Face hub, as Mikolov et al. (2010) prepared it: 929,589 words to train on, vocabulary
     10,000. Its `<unk>` is part of the text, whatever the tokenizer: there is no raw text of it."""
@@ -176,20 +167,9 @@ class HubDataset(HubSource):
         test_split: str,
         validation: float,
         test: float,
-        batch_size: int,
-        seq_len: int,
-        tokenizer: str,
-        vocab_size: int | str,
-        min_frequency: int,
-        pre_tokenizer: str,
-        tokenizer_file: str,
-        tokenizer_id: str,
-        tokenizer_revision: str,
+        **batches_and_tokenizer: Any,
     ) -> None:
-        super().__init__(
-            batch_size, seq_len, tokenizer, vocab_size, min_frequency, pre_tokenizer,
-            tokenizer_file, tokenizer_id, tokenizer_revision,
-        )  # fmt: skip
+        super().__init__(**batches_and_tokenizer)
         self.id, self.config, self.commit, self.column = id, config, revision, text_column
         self.hub_splits = (train_split, validation_split, test_split)
         self.validation, self.test = validation, test

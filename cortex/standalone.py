@@ -11,7 +11,6 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
@@ -21,10 +20,11 @@ from cortex.config import TrainConfig, TrainingError, eval_interval
 from cortex.corpus import CorpusError
 from cortex.device import pick_compile, pick_device
 from cortex.encode import TextSource, learn_tokenizer, split_ids
-from cortex.evaluate import evaluate, perplexity
+from cortex.evaluate import evaluate
 from cortex.generate import generate
 from cortex.masking import Batches
 from cortex.places import json_line
+from cortex.standalone_lines import tell
 from cortex.tokenizer import Tokenizer
 from cortex.train import Event, Trainer
 
@@ -153,7 +153,7 @@ def _work(
     model = make_model(*data.sizes).to(device)
     if arguments.weights:
         _load(model, arguments.weights)
-        _tell({"event": "weights", **data.judged(model.eval())}, arguments)
+        tell({"event": "weights", **data.judged(model.eval())}, arguments)
         _answer(model, data, arguments)
         return
     trainer = _train(model, config, data, arguments)
@@ -169,7 +169,7 @@ def _train(model: nn.Module, config: TrainConfig, data: TextData, arguments: arg
         if keep and event["event"] == "validation" and event["best"]:
             with trainer.judged():
                 keep(event["step"])
-        _tell(event, arguments)
+        tell(event, arguments)
 
     trainer = Trainer(
         model,
@@ -229,31 +229,3 @@ def _answer(model: nn.Module, data: TextData, arguments: argparse.Namespace) -> 
         print(json_line({"prompt": arguments.prompt, "text": written, "unknown": unknown}), flush=True)
     else:
         print(arguments.prompt + written, flush=True)
-
-
-def _tell(event: Event, arguments: argparse.Namespace) -> None:
-    if event["event"] in ("weights", "validation") and arguments.perplexities:
-        event = event | {"perplexity": perplexity(event["loss"])}
-    print(json_line(event) if arguments.json else _line(event), flush=True)
-
-
-def _line(event: dict[str, Any]) -> str:
-    """An event in words; losses with all their digits, so that two trainings can be compared."""
-    if event["event"] == "train":
-        return f"step {event['step']}: training loss {event['loss']!r}, {event['tokens_per_second']:,.0f} tokens/s"
-    if event["event"] in ("validation", "weights"):
-        at = f"step {event['step']}: " if "step" in event else ""
-        exp = f", perplexity {event['perplexity']:.4f}" if "perplexity" in event else ""
-        return f"{at}validation loss {event['loss']!r}{exp}{_more(event)}{', best so far' if event.get('best') else ''}"
-    if event["event"] == "end":
-        return f"{event['state']} after {event['step']} steps, {event['tokens']:,} tokens, {event['elapsed']:.1f} s"
-    return ", ".join(f"{name} {value}" for name, value in event.items())
-
-
-def _more(event: dict[str, Any]) -> str:
-    """The other losses and the metrics of an event."""
-    losses = list(event.get("losses", {}).items())[1:]
-    found = [f"{name} {loss!r}" for name, loss in losses]
-    for name, metrics in event.get("metrics", {}).items():
-        found += [f"{name} {key} {value:.4f}" for key, value in metrics.items()]
-    return "".join(f", {one}" for one in found)

@@ -11,7 +11,8 @@ from datetime import datetime
 from typing import IO, Any
 
 from cortex.places import to_json, write_atomically
-from cortex.runs import REQUESTS, Run, RunError, oom_kills, process_started
+from cortex.processes import oom_kills, process_started
+from cortex.runs import REQUESTS, Run, RunError
 
 _HEARTBEAT_SECONDS = 2.0
 

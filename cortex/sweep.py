@@ -5,32 +5,27 @@ Loads no torch, so that a sweep is listed and asked to stop at once.
 
 from __future__ import annotations
 
-import functools
 import json
-import math
 import os
-import re
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from cortex.graph import Graph, GraphError, from_document
-from cortex.places import json_line, to_json, write_atomically
-from cortex.runs import ACTIVE, Run, RunError, summary, worker_alive
+from cortex.places import dated_folder, json_line, to_json, write_atomically
+from cortex.processes import worker_alive
+from cortex.runs import Run, RunError
+from cortex.work_folder import WorkFolder
 
 FORMAT, VERSION = "cortexnodus/sweep", 1
 METHODS = ("grid", "random", "tpe")
 OBJECTIVES = {"best_loss": "best validation loss", "bits_per_byte": "bits per byte"}
-OVER = ("finished", "stopped", "failed", "deleted")  # states of a trial that a sweep never takes up again
-GOING = ("starting", "running", "stopping")
 
 _FOLDER = ".sweeps"
-_GONE = "its run was deleted, or its run.json is damaged"
-_START_GRACE = 10.0  # seconds in which a driver that was started may claim its sweep
 _NEEDED = {
     "name": str, "graph": dict, "method": str, "seed": int, "space": list, "count": int, "budget": dict, "objective": str,
 }  # fmt: skip
@@ -41,32 +36,8 @@ class SweepError(RunError):
 
 
 @dataclass(frozen=True)
-class Trial:
-    """One combination of a sweep, numbered from 1. `values` is None where the method has not chosen them yet.
-
-    `state` is that of its run; waiting before it has one, deleted when the run is gone. `row` is its run's summary; `loss`
-    the sweep's objective, None while there is none.
-    """
-
-    number: int
-    values: Mapping[str, Any] | None
-    state: str = "waiting"
-    run: Run | None = None
-    row: Mapping[str, Any] | None = None
-    loss: float | None = None
-    why: str = ""
-
-
-@dataclass(frozen=True)
-class Sweep:
+class Sweep(WorkFolder):
     """A sweep's directory. Reading it never changes it."""
-
-    path: Path
-
-    @property
-    def id(self) -> str:
-        """The folder's name."""
-        return self.path.name
 
     @property
     def root(self) -> Path:
@@ -112,18 +83,6 @@ class Sweep:
         """Whether a process is at work on it."""
         return worker_alive(self.status())
 
-    def requested(self, what: str) -> bool:
-        return (self.path / "requests" / what).exists()
-
-    def request(self, what: str) -> None:
-        """Ask the driver for something."""
-        (self.path / "requests").mkdir(exist_ok=True)
-        write_atomically(self.path / "requests" / what, "")
-
-    def answer(self, what: str) -> None:
-        """Take a request away, since it has been done."""
-        (self.path / "requests" / what).unlink(missing_ok=True)
-
     def note(self, **facts: Any) -> None:
         """Add a line to trials.jsonl, which says what came of trials whose runs are deleted later."""
         with open(self.path / "trials.jsonl", "a+b") as file:
@@ -148,23 +107,13 @@ class Sweep:
                 found[note["trial"]] = found.get(note["trial"], {}) | note
         return found
 
-    def log_tail(self, lines: int = 20) -> str:
-        """The last lines of what its driver said."""
-        return Run(self.path).log_tail(lines)
-
-    def asked_at(self, what: str) -> float:
-        """When somebody last asked for `stop`, or started a driver (`resume`) that has not come yet; 0 where nobody has."""
-        try:
-            return os.stat(self.path / "requests" / what).st_mtime
-        except OSError:
-            return 0.0
-
 
 def create_sweep(root: Path, **record: Any) -> Sweep:
     """A new sweep directory with sweep.json; `record` is everything that docs/formats.md lists but format, version, created."""
     name = str(record["name"]).strip() or "sweep"
     created = datetime.now().astimezone()
-    path = _new_folder(root, f"{created:%Y%m%d-%H%M%S}-{_slug(name)}")
+    (root / _FOLDER).mkdir(parents=True, exist_ok=True)
+    path = dated_folder(root / _FOLDER, created, name, "sweep")
     facts = {"format": FORMAT, "version": VERSION, **record, "name": name, "created": created.isoformat(timespec="seconds")}
     try:
         (path / "requests").mkdir()
@@ -203,174 +152,9 @@ def name_of(sweep: Sweep) -> str:
         return sweep.id
 
 
-def runs_of(sweep: Sweep) -> dict[int, Run]:
-    """The run of each trial that has begun, by its number; what a run belongs to is in its run.json."""
-    found: dict[int, Run] = {}
-    try:
-        with os.scandir(sweep.root) as entries:
-            names = sorted(entry.name for entry in entries if not entry.name.startswith("."))
-    except OSError:
-        return found
-    for name in names:
-        file = sweep.root / name / "run.json"
-        try:
-            stat = file.stat()
-        except OSError:
-            continue
-        mark = _mark(str(file), stat.st_ino, stat.st_mtime_ns)
-        if mark and mark[0] == sweep.id:
-            found.setdefault(mark[1], Run(file.parent))
-    return found
-
-
-@functools.lru_cache(maxsize=16_384)
-def _mark(file: str, inode: int, changed: int) -> tuple[str, int] | None:
-    """The sweep and the number of the trial that a run.json names."""
-    try:
-        mark = json.loads(Path(file).read_bytes()).get("sweep")
-        return (mark["id"], mark["trial"]) if type(mark["trial"]) is int else None
-    except (OSError, ValueError, RecursionError, AttributeError, TypeError, KeyError):
-        return None
-
-
 def sweep_of(run: Run, record: Mapping[str, Any]) -> Sweep | None:
     """The sweep that a run is a trial of, by its run.json; None for every other run. It may be gone."""
     mark = record.get("sweep")
     name = mark.get("id") if isinstance(mark, dict) else None
     plain = isinstance(name, str) and Path(name).name == name and name not in ("", ".", "..")
     return Sweep(run.path.parent / _FOLDER / name) if plain else None
-
-
-def values_of(run: Run) -> dict[str, Any] | None:
-    """The combination that a run was started with; None where its run.json does not say."""
-    try:
-        values = run.record()["sweep"]["values"]
-    except (RunError, KeyError, TypeError):
-        return None
-    return values if isinstance(values, dict) else None
-
-
-def trials(sweep: Sweep, read: Callable[[Run], Mapping[str, Any]] = summary) -> list[Trial]:
-    """Every trial with what is known of it, in the order of their numbers.
-
-    Args:
-        read: the summary of a run; pages give one that reads only what is new.
-    """
-    record, runs, notes = sweep.record(), runs_of(sweep), sweep.notes()
-    chosen = record.get("trials") or [None] * record["count"]
-    found = []
-    for number, values in enumerate(chosen, 1):
-        run, note = runs.get(number), notes.get(number)
-        if run is None and note is not None:
-            values = note["values"] if isinstance(note.get("values"), dict) else values
-            found.append(Trial(number, values, "deleted", None, None, _number(note.get("loss")), _GONE))
-            continue
-        if run is None:
-            found.append(Trial(number, values))
-            continue
-        row, why = read(run), run.status().get("why")
-        loss = _number(row.get(record["objective"]))
-        reason = why if isinstance(why, str) else row["error"] or ""
-        found.append(Trial(number, values if values is not None else values_of(run), row["state"], run, row, loss, reason))
-    return found
-
-
-def best_of(found: list[Trial]) -> Trial | None:
-    """The trial with the lowest objective, the first of equals; None while there is none."""
-    return min((trial for trial in found if trial.loss is not None), key=lambda trial: trial.loss, default=None)
-
-
-def sweep_state(sweep: Sweep, found: list[Trial] | None = None, now: float | None = None) -> str:
-    """starting, running, stopping, finished, stopped, failed, interrupted or damaged; computed, never guessed.
-
-    A sweep without a driver is finished when all of its trials are over; else it is what the driver wrote last, and interrupted
-    where that wrote nothing of an end.
-    """
-    status, now = sweep.status(), time.time() if now is None else now
-    if worker_alive(status):
-        return "stopping" if sweep.requested("stop") else "running"
-    if now - sweep.asked_at("resume") < _START_GRACE:
-        return "starting"
-    try:
-        found = trials(sweep) if found is None else found
-    except RunError:
-        return "damaged"
-    if all(trial.state in OVER for trial in found):
-        return "finished"
-    return status["state"] if status.get("state") in ("stopped", "failed") else "interrupted"
-
-
-def active(found: list[Trial]) -> list[Trial]:
-    """Those with a worker at work or on its way."""
-    return [trial for trial in found if trial.state in ACTIVE]
-
-
-def stop_sweep(sweep: Sweep) -> None:
-    """Ask the sweep to stop as a whole: no trial is begun any more, and those that are going on pause, to be taken up again.
-
-    Raises:
-        SweepError: nothing of it is going on.
-    """
-    found = trials(sweep)
-    going, state = active(found), sweep_state(sweep, found)
-    if not going and state not in GOING:
-        raise SweepError(f"sweep {sweep.id} is {state}; there is nothing to stop")
-    if state in GOING:
-        sweep.request("stop")
-    for trial in going:
-        trial.run.request("pause")
-
-
-def seconds_left(record: Mapping[str, Any], found: list[Trial]) -> float | None:
-    """Time until all trials are over at the mean time that one took, run after run; None until one is over."""
-    taken = [row["elapsed"] for row in (trial.row for trial in found if trial.state in OVER) if row and row["elapsed"]]
-    if not taken:
-        return None
-    mean = sum(taken) / len(taken)
-    open_trials = [trial for trial in found if trial.state not in OVER]
-    return sum(max(0.0, mean - ((trial.row or {}).get("elapsed") or 0.0)) for trial in open_trials)
-
-
-def overview(sweep: Sweep, found: list[Trial] | None = None) -> dict[str, Any]:
-    """What a list shows of a sweep; one that is damaged has a row that says why."""
-    row: dict[str, Any] = {"sweep": sweep.id, "directory": str(sweep.path), "name": name_of(sweep)}
-    try:
-        record = sweep.record()
-        found = trials(sweep) if found is None else found
-    except RunError as error:
-        return row | {"state": "damaged", "error": str(error)}
-    best, state = best_of(found), sweep_state(sweep, found)
-    return row | {
-        "state": state,
-        "created": record.get("created"),
-        "method": record["method"],
-        "objective": record["objective"],
-        "trials": len(found),
-        "over": sum(trial.state in OVER for trial in found),
-        "best": best.loss if best else None,
-        "best_trial": best.number if best else None,
-        "best_run": best.run.id if best and best.run else None,
-        "best_values": dict(best.values or {}) if best else None,
-        "seconds_left": seconds_left(record, found) if state in GOING else None,
-        "error": sweep.status().get("error"),
-    }
-
-
-def _number(value: Any) -> float | None:
-    return value if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value) else None
-
-
-def _new_folder(root: Path, name: str) -> Path:
-    (root / _FOLDER).mkdir(parents=True, exist_ok=True)
-    for number in range(1, 10_000):
-        path = root / _FOLDER / (name if number == 1 else f"{name}-{number}")
-        try:
-            path.mkdir()
-            return path
-        except FileExistsError:
-            continue
-    raise SweepError(f"{root / _FOLDER}: no free folder name for {name}")
-
-
-def _slug(name: str) -> str:
-    return re.sub(r"[^a-zA-Z0-9._]+", "-", name).strip("-.")[:60] or "sweep"

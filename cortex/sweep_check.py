@@ -10,12 +10,14 @@ from typing import Any
 from cortex.builder import plan, train_config
 from cortex.config import TrainingError, total_steps
 from cortex.corpus import CorpusError
-from cortex.data import Prepared, source_node, source_of, too_short
+from cortex.data import too_short
 from cortex.device import pick_device
 from cortex.edit import SettingError
 from cortex.graph import Graph, Node, to_json
+from cortex.graph_source import source_node, source_of
 from cortex.source_params import BATCH_PARAMS
 from cortex.space import Axis, Values, combinations, draws, grid, shown, with_values
+from cortex.store import Prepared
 from cortex.words import quick_words
 
 MOST_TRIALS = 10_000

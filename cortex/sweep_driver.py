@@ -7,26 +7,30 @@ from __future__ import annotations
 
 import fcntl
 import os
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cortex import launch
 from cortex.corpus import CorpusError
-from cortex.data import Prepared, prepare, source_node
+from cortex.data import prepare
 from cortex.graph import Node
+from cortex.graph_source import source_node
+from cortex.next_combination import next_combination
 from cortex.places import to_json, write_atomically
+from cortex.processes import process_started
 from cortex.queue import slots
-from cortex.runs import ACTIVE, Run, RunError, process_started, summary
-from cortex.space import Axis, Values, axis_of, combinations, draws, with_values
-from cortex.sweep import OBJECTIVES, OVER, Sweep, SweepError, Trial, create_sweep, trials, values_of
-from cortex.sweep_check import MOST_DRAWS, Checker, planned_trials
-from cortex.tpe import MISSING, Tried, installed, suggest
+from cortex.run_summary import summary
+from cortex.runs import ACTIVE, Run, RunError
+from cortex.signals import Signals
+from cortex.space import Values, axis_of, with_values
+from cortex.store import Prepared
+from cortex.sweep import OBJECTIVES, Sweep, SweepError
+from cortex.sweep_check import Checker
+from cortex.tpe import MISSING, installed
+from cortex.trials import OVER, Trial, trials, values_of
 
 LOOK_SECONDS = 0.4
 _HEARTBEAT_SECONDS = 2.0
@@ -34,49 +38,6 @@ _TAKE_UPS = 3  # of a trial whose worker was killed, without a step further in b
 _FAILURES = 5  # trials in a row that fail before their first validation: the next will too
 
 Event = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What a new sweep is made of, besides its graph and its space."""
-
-    name: str
-    method: str
-    count: int
-    seed: int
-    budget: Mapping[str, Any]
-    early_stop: Mapping[str, Any] | None
-
-
-def make_sweep(root: Path, checker: Checker, axes: list[Axis], settings: Settings) -> Sweep:
-    """A new sweep with every combination checked; nobody drives it yet.
-
-    Raises:
-        SpaceError: there is nothing to train, or the space does not suit the method.
-        SweepError: the method needs what is not installed.
-    """
-    if settings.method == "tpe" and installed() is None:
-        raise SweepError(MISSING)
-    from cortex import __version__
-    from cortex.graph import to_document
-
-    chosen, faults = planned_trials(checker, axes, settings.method, settings.count, settings.seed)
-    early = settings.early_stop
-    return create_sweep(
-        root,
-        name=settings.name,
-        graph=to_document(checker.graph),
-        method=settings.method,
-        seed=settings.seed,
-        space=[axis.document() for axis in axes],
-        count=settings.count if chosen is None else len(chosen),
-        budget=dict(settings.budget),
-        early_stop={"rule": "median", **early, "by": checker.by} if early else None,
-        objective=checker.objective,
-        trials=chosen,
-        skipped=[{"values": fault.values, "fault": fault.message} for fault in faults[:100]],
-        versions={"cortexnodus": __version__, "optuna": installed() if settings.method == "tpe" else None},
-    )
 
 
 class Driver:
@@ -111,7 +72,7 @@ class Driver:
         self._tries: dict[int, tuple[int, int]] = {}  # number -> step at which its worker was last found killed, and how often
         self._left: set[int] = set()  # trials that are not taken up again in this sitting
         self._failures = 0
-        self._signalled = False
+        self._signals = Signals()  # the first stops the sweep as a whole; its workers pause all the same at a second
 
     def run(self) -> str:
         """Drive to the end; "finished" or "stopped" comes out, "failed" where no further trial can be begun.
@@ -119,7 +80,7 @@ class Driver:
         Raises:
             SweepError: another process drives this sweep.
         """
-        with self._claimed(), self._signals():
+        with self._claimed(), self._signals.taken():
             state, error = "interrupted", None
             try:
                 state, error = self._drive()
@@ -134,7 +95,7 @@ class Driver:
     @property
     def interrupted(self) -> bool:
         """Whether a signal ended the last sitting."""
-        return self._signalled
+        return self._signals.heard
 
     def error(self) -> str | None:
         """Why the last sitting failed."""
@@ -209,7 +170,7 @@ class Driver:
         return self._take_up_trial(trial, paused)
 
     def _begin_trial(self, trial: Trial, found: list[Trial]) -> None:
-        values = dict(trial.values) if trial.values is not None else self._suggested(trial.number, found)
+        values = dict(trial.values) if trial.values is not None else self._chosen(trial.number, found)
         graph = with_values(self._graph, values)
         run = launch.create(
             graph,
@@ -263,27 +224,13 @@ class Driver:
     def _prepared(self, node: Node) -> Prepared:
         return prepare(node, self.store)
 
-    def _suggested(self, number: int, found: list[Trial]) -> Values:
-        """The next combination that can be trained and has not been tried."""
-        over = [trial for trial in found if trial.number < number and trial.values is not None and trial.state in OVER]
-        tried = [Tried(dict(trial.values), trial.loss, _stopped_at(trial)) for trial in over]
-        seen = [trial.values for trial in found if trial.values is not None]
-        for attempt in range(MOST_DRAWS):
-            values = suggest(self._axes, tried, self._record["seed"], number, attempt)
-            if values not in seen and not self._checker.fault(values):
-                return values
-        most = MOST_DRAWS * (len(found) + 1)
-        for values, _ in zip(draws(self._axes, self._record["seed"] + number), range(most), strict=False):
-            if values not in seen and not self._checker.fault(values):
-                return values
-        total = combinations(self._axes)
-        of = f" of {total:,}" if total else ""
-        raise SweepError(f"no further combination{of} was found that can be trained and has not been tried")
+    def _chosen(self, number: int, found: list[Trial]) -> Values:
+        return next_combination(self._axes, self._record["seed"], number, found, self._checker)
 
     # Being asked, and telling of itself
 
     def _stopping(self) -> bool:
-        return self._signalled or self.sweep.requested("stop")
+        return self._signals.heard or self.sweep.requested("stop")
 
     @contextmanager
     def _claimed(self) -> Iterator[None]:
@@ -308,26 +255,3 @@ class Driver:
         alive = state == "running"
         facts = {"state": state, "pid": pid if alive else None, "pid_started": process_started(pid), "error": error}
         write_atomically(self.sweep.path / "status.json", to_json({**facts, "heartbeat": time.time()}), durable=not alive)
-
-    @contextmanager
-    def _signals(self) -> Iterator[None]:
-        """A first Ctrl-C or SIGTERM stops the sweep as a whole, a second one leaves at once; its workers pause all the same."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        before = {number: signal.signal(number, self._on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-    def _on_signal(self, number: int, frame: Any) -> None:
-        if self._signalled:
-            raise KeyboardInterrupt
-        self._signalled = True
-
-
-def _stopped_at(trial: Trial) -> int | None:
-    """The step at which the sweep's rule, or a person, stopped a trial; None for one that was trained as far as it should."""
-    return trial.row["step"] if trial.state == "stopped" and trial.row else None

@@ -8,13 +8,11 @@ from __future__ import annotations
 import itertools
 import json
 import re
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 import tokenizers
-from tokenizers import decoders, models, pre_tokenizers, trainers
 
 from cortex.codes import CODE_POINTS, LINE_END, WordNumbers, code_points
 
@@ -23,7 +21,6 @@ TRAINED = ("word", "character", "bpe")
 KINDS = (*TRAINED, "file", "hub")
 PRE_TOKENIZERS = ("whitespace", "punctuation")
 EOS, UNK = "<eos>", "<unk>"
-BPE_VOCABULARY = 8192
 BYTES = 256
 
 # What stands for the end of a text in a tokenizer that was made elsewhere: the first of these that it has.
@@ -31,9 +28,9 @@ ENDS = (
     EOS, "<|endoftext|>", "<|end_of_text|>", "</s>", "<|eos|>", "[EOS]", "<|im_end|>", "[SEP]", "<sep>", "<|end|>",
 )  # fmt: skip
 
-_WORD = r"\w+(?:['’-]\w+)*|[^\w\s]"  # a word with its apostrophes and hyphens, or one mark
-_CUT = re.compile(_WORD + r"|\n")
-_SPACE = r"[\s\x1c-\x1f]+"  # with str.split's idea of white space, which is wider than Rust's
+WORD = r"\w+(?:['’-]\w+)*|[^\w\s]"  # a word with its apostrophes and hyphens, or one mark
+WORD_CUT = re.compile(WORD + r"|\n")
+SPACE = r"[\s\x1c-\x1f]+"  # with str.split's idea of white space, which is wider than Rust's
 _LINES_AT_ONCE = 4096
 
 
@@ -141,7 +138,7 @@ class Tokenizer:
             return self._words(self._cut(text))
         if self.kind == "character":
             return self._character_table()[code_points(text)]
-        lines = _lines(text)
+        lines = whole_lines(text)
         kept = [line.removesuffix("\n") for line in lines] if self._drops_line_ends else lines
         ids: list[int] = []
         for line, found in zip(lines, self.backend.encode_batch_fast(kept, add_special_tokens=False), strict=True):
@@ -152,7 +149,7 @@ class Tokenizer:
 
     def _cut(self, text: str) -> str:
         """The text with white space between what are words here."""
-        return " ".join(_CUT.findall(text)) if self.pre_tokenizer == "punctuation" else text
+        return " ".join(WORD_CUT.findall(text)) if self.pre_tokenizer == "punctuation" else text
 
     def _character_table(self) -> np.ndarray:
         if self._characters is None:
@@ -167,81 +164,7 @@ class Tokenizer:
         return "\n" in self.backend.decode(found.ids, skip_special_tokens=False)
 
 
-def train_tokenizer(
-    kind: str,
-    texts: Iterable[str],
-    *,
-    vocab_size: int | None = None,
-    min_frequency: int = 1,
-    pre_tokenizer: str = "whitespace",
-) -> Tokenizer:
-    """A tokenizer made from the training text.
-
-    Args:
-        kind: `word`, `character` or `bpe` (byte-level, Sennrich et al. 2016, over bytes as in Radford et al. 2019).
-        texts: the text in order, in lines or in larger parts; no word may go over the end of a part.
-        vocab_size: the most tokens it may have, special ones included; None for no limit (bpe: 8,192).
-        min_frequency: a word seen less often becomes `<unk>`; words only.
-        pre_tokenizer: `whitespace` takes words as they stand between spaces, `punctuation` cuts marks off; words only.
-    """
-    if kind == "bpe":
-        return _train_bpe(texts, vocab_size or BPE_VOCABULARY)
-    if kind == "character":
-        return _train_character(texts, vocab_size)
-    return _train_word(texts, vocab_size, min_frequency, pre_tokenizer)
-
-
-def _train_word(texts: Iterable[str], vocab_size: int | None, min_frequency: int, pre_tokenizer: str) -> Tokenizer:
-    found: dict[str, int] = {}
-    numbers = WordNumbers(lambda word: found.setdefault(word, len(found)))
-    times = np.zeros(0, np.int64)
-    for text in texts:
-        more = np.bincount(numbers(" ".join(_CUT.findall(text)) if pre_tokenizer == "punctuation" else text))
-        longest = max(len(times), len(more))
-        times = np.pad(times, (0, longest - len(times))) + np.pad(more, (0, longest - len(more)))
-    counts = Counter(dict(zip(found, times.tolist(), strict=True)))
-    del counts[LINE_END]
-    backend = tokenizers.Tokenizer(models.WordLevel(_vocabulary(counts, vocab_size, min_frequency), unk_token=UNK))
-    backend.pre_tokenizer = (
-        pre_tokenizers.Split(tokenizers.Regex(_WORD), "removed", invert=True)
-        if pre_tokenizer == "punctuation"
-        else pre_tokenizers.Split(tokenizers.Regex(_SPACE), "removed")
-    )
-    return Tokenizer(backend)
-
-
-def _train_character(texts: Iterable[str], vocab_size: int | None) -> Tokenizer:
-    counts = np.zeros(CODE_POINTS, np.int64)
-    for text in texts:
-        counts += np.bincount(code_points(text), minlength=CODE_POINTS)
-    found = Counter({chr(code): int(counts[code]) for code in np.flatnonzero(counts)})
-    backend = tokenizers.Tokenizer(models.BPE(_vocabulary(found, vocab_size, 1), [], unk_token=UNK))
-    backend.decoder = decoders.Fuse()
-    return Tokenizer(backend)
-
-
-def _train_bpe(texts: Iterable[str], vocab_size: int) -> Tokenizer:
-    backend = tokenizers.Tokenizer(models.BPE())
-    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    backend.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=vocab_size,
-        special_tokens=[EOS],
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    backend.train_from_iterator((line for text in texts for line in _lines(text)), trainer)
-    return Tokenizer(backend)
-
-
-def _vocabulary(counts: Counter[str], vocab_size: int | None, min_frequency: int) -> dict[str, int]:
-    """The most frequent pieces, ties in alphabetical order, after `<eos>` and `<unk>`."""
-    frequent = sorted((-count, piece) for piece, count in counts.items() if count >= min_frequency and piece not in (EOS, UNK))
-    pieces = [EOS, UNK, *(piece for _, piece in frequent)]
-    return {piece: number for number, piece in enumerate(pieces[:vocab_size])}
-
-
-def _lines(text: str) -> list[str]:
+def whole_lines(text: str) -> list[str]:
     """The lines of a text with their ends; only a line feed ends a line."""
     parts = text.split("\n")
     last = parts.pop()
@@ -256,7 +179,7 @@ def _kind(description: dict) -> str:
     if description["normalizer"] or EOS not in model.get("vocab", ()):
         return "other"
     if model["type"] == "WordLevel" and model["unk_token"] == UNK and cut.get("type") in ("Split", "WhitespaceSplit"):
-        ours = cut["type"] == "WhitespaceSplit" or cut.get("pattern") in ({"Regex": _WORD}, {"Regex": _SPACE})
+        ours = cut["type"] == "WhitespaceSplit" or cut.get("pattern") in ({"Regex": WORD}, {"Regex": SPACE})
         return "word" if ours and not joined and UNK in model["vocab"] else "other"
     if model["type"] == "BPE" and not model["merges"] and model["unk_token"] == UNK and not cut:
         return "character" if joined.get("type") == "Fuse" else "other"

@@ -1,7 +1,7 @@
 """The one trainer: a readable single-process loop that knows neither disk nor screen and reports events to a callback.
 
-Importable alone with blocks.py, config.py, device.py, masking.py and optimize.py. `model(batch)` returns {loss: (sum, number
-of what was compared)}. Ranks, checkpoints, requests and range tests are hooks that live elsewhere.
+Importable alone with backward.py, blocks.py, config.py, masking.py, optimize.py and step_losses.py. `model(batch)` returns
+{loss: (sum, number of what was compared)}. Ranks, checkpoints, requests and range tests are hooks that live elsewhere.
 """
 
 from __future__ import annotations
@@ -17,35 +17,18 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from cortex.backward import Backward, OneProcess
 from cortex.blocks import Batch, real_tokens
 from cortex.config import TrainConfig, TrainingError, learning_rate_at, total_steps
-from cortex.device import pick_precision
 from cortex.masking import Batches
 from cortex.optimize import MovingAverage, make_optimizer
+from cortex.step_losses import advice, main_loss, mean_losses, not_finite
 
 Event = dict[str, Any]
 
 # The speed is measured for this long, or for this share of a smaller time budget, or half that share of the steps.
 _MEASURE_SECONDS = 60.0
 _MEASURE_SHARE = 0.2
-
-
-class OneProcess:
-    """What a training shares with others: nothing, here. Ranks of a larger training put their own in its place."""
-
-    world = 1
-
-    def part(self, batch: Batch) -> tuple[Batch, float]:
-        """This process's rows of a batch, and their share of it."""
-        return batch, 1.0
-
-    def total(self, value: Tensor) -> Tensor:
-        """The sum of a value over all processes."""
-        return value
-
-    def agree(self, word: str) -> str:
-        """What the first process says."""
-        return word
 
 
 class Trainer:
@@ -85,21 +68,16 @@ class Trainer:
         self.step, self.tokens, self.seconds = 0, 0, 0.0
         self.best, self.validated, self.worse = math.inf, 0, 0
         self._validate, self._on_event, self._eval_every, self._between = validate, on_event, eval_every, between
-        self._max_steps, self._forward, self._rate = max_steps, forward or model, rate
+        self._max_steps, self._rate = max_steps, rate
         self._processes = processes or OneProcess()
+        self._backward = Backward(model, config, self._processes, forward)
         self._device = next(model.parameters()).device
         self._optimizer = make_optimizer(model, config)
         self._average = MovingAverage(model, config.ema) if config.ema else None
-        self._weights: dict[str, float] = getattr(model, "loss_weights", {})
-        self._told_names = list(self._weights)
         # Of the steps since the last point of the curve, each (2, losses): the mean of each loss, and whether it counted.
         self._losses: list[Tensor] = []
         self._lowest = math.inf  # point of the curve so far
         self._fit = config.max_minutes > 0  # whether the length has still to be fitted to the time budget
-        precision = pick_precision(config.precision, self._device)
-        self._autocast = (
-            torch.autocast(self._device.type, dtype=precision) if precision != torch.float32 else contextlib.nullcontext()
-        )
 
     @property
     def steps(self) -> int:
@@ -164,55 +142,6 @@ class Trainer:
             self._average.update()
         return lr, norm if self._logging() else None
 
-    def _backward(self, batch: Batch) -> Tensor:
-        """Add the gradient of the batch's loss; the mean of each loss, unweighted, and whether it counted comes out, (2, L).
-
-        Means are over all answers of the whole batch, however it is cut into pieces and shared among processes.
-        """
-        told: Tensor | None = None
-        rows, part = self._processes.part(batch)
-        pieces = list(self._pieces(rows))
-        alone = part == 1 and len(pieces) == 1
-        whole = {} if alone else self._counts(batch)
-        for number, piece in enumerate(pieces):
-            own = {} if alone else self._counts(piece)
-            piece = {name: tensor.to(self._device, non_blocking=True) for name, tensor in piece.items()}
-            # Ranks: the last piece alone is waited for by the others, who may have more pieces or fewer.
-            with self._no_sync(number < len(pieces) - 1):
-                with self._autocast:
-                    losses = self._forward(piece)
-                means, counted = {}, []
-                for name, (total, count) in losses.items():
-                    mean = total / (count.clamp(min=1) if isinstance(count, Tensor) else max(1, count))
-                    share = 1.0 if alone else own[name] / whole[name] if whole[name] and part else 0.0
-                    means[name] = mean if share == 1 else mean * share
-                    counted.append(count > 0 if alone else bool(whole[name]))
-                self._told_names = list(means)
-                loss = sum(self._weights.get(name, 1.0) * mean for name, mean in means.items())
-                # Ranks: gradients are averaged over the processes, whose shares of the whole batch add up to 1.
-                (loss if alone else loss * self._processes.world).backward()
-            values = torch.stack([mean.detach().float() for mean in means.values()])
-            told = values if told is None else told + values
-        told = self._processes.total(told)
-        counts = torch.stack([torch.as_tensor(one, device=told.device) for one in counted])
-        return torch.stack([told, counts.to(told.dtype)])
-
-    def _counts(self, batch: Batch) -> dict[str, int]:
-        """How many answers each loss compares in a batch."""
-        losses = {name: getattr(self.model, name, None) for name in self._told_names or ("loss",)}
-        return {
-            name: loss.count(batch) if hasattr(loss, "count") else batch["targets"].numel() for name, loss in losses.items()
-        }
-
-    def _pieces(self, batch: Batch) -> Iterator[Batch]:
-        rows = batch["targets"].size(0)
-        size = -(-rows // self.config.accumulate)
-        for start in range(0, rows, size):
-            yield {name: tensor[start : start + size] for name, tensor in batch.items()}
-
-    def _no_sync(self, wanted: bool) -> contextlib.AbstractContextManager[None]:
-        return self._forward.no_sync() if wanted and hasattr(self._forward, "no_sync") else contextlib.nullcontext()
-
     def _logging(self) -> bool:
         return self.step == 1 or self.step % self.config.log_every == 0 or self.step == self.last_step
 
@@ -223,7 +152,7 @@ class Trainer:
         if self.config.max_rise and mean > self._lowest + self.config.max_rise:
             raise TrainingError(
                 f"the training loss rose to {mean:.3f} at step {self.step:,} from {self._lowest:.3f}, more than "
-                f"max_rise={self.config.max_rise:g}; {_advice(self.config)}"
+                f"max_rise={self.config.max_rise:g}; {advice(self.config)}"
             )
         self._lowest = min(self._lowest, mean)
         now = time.perf_counter()
@@ -234,7 +163,7 @@ class Trainer:
                 "epoch": self.step / self.blocks.steps_per_epoch,
                 "tokens": self.tokens,
                 "loss": mean,
-                **({"losses": self._mean_losses()} if self._tells_all else {}),
+                **({"losses": mean_losses(self._losses, self._backward.names)} if self._tells_all else {}),
                 "lr": lr,
                 "grad_norm": norm.item(),
                 "tokens_per_second": (self.tokens - self._tokens_marked) / max(1e-9, now - self._mark),
@@ -245,30 +174,13 @@ class Trainer:
         self._mark, self._tokens_marked = time.perf_counter(), self.tokens
 
     def _mean_loss(self) -> float:
-        """The main loss since the last point; TrainingError names the first step at which a loss was not a number."""
-        if not self._losses:
-            return math.nan
-        losses = torch.stack(self._losses)[:, 0]  # (steps, losses)
-        if not losses.isfinite().all():
-            bad = int(losses.isfinite().all(1).logical_not().nonzero()[0])
-            value = losses[bad][losses[bad].isfinite().logical_not()][0].item()
-            raise TrainingError(_not_finite("loss", value, self.step - len(losses) + 1 + bad, self.config))
-        return next(iter(self._mean_losses().values()), 0.0)
-
-    def _mean_losses(self) -> dict[str, float]:
-        """Of each loss the mean over the steps in which it counted; none of one that never did."""
-        losses = torch.stack(self._losses)  # (steps, 2, losses)
-        found = {}
-        for place, name in enumerate(self._told_names):
-            values = losses[losses[:, 1, place] > 0, 0, place]
-            if len(values):
-                found[name] = values.mean().item()
-        return found
+        """The main loss since the last point; TrainingError where a loss is no number."""
+        return main_loss(self._losses, self._backward.names, self.step, self.config)
 
     @property
     def _tells_all(self) -> bool:
         """Whether events tell of more than one main loss in nats per token."""
-        return len(self._told_names) > 1 or getattr(self.blocks, "task", "Text") != "Text"
+        return len(self._backward.names) > 1 or getattr(self.blocks, "task", "Text") != "Text"
 
     def _check(self) -> None:
         pause = time.perf_counter()
@@ -284,7 +196,7 @@ class Trainer:
         facts = found if isinstance(found, dict) else {"loss": found}
         loss = facts["loss"]
         if not math.isfinite(loss):
-            raise TrainingError(_not_finite("validation loss", loss, self.step, self.config))
+            raise TrainingError(not_finite("validation loss", loss, self.step, self.config))
         improved, self.validated = loss < self.best, self.step
         self.best, self.worse = min(self.best, loss), 0 if improved else self.worse + 1
         self._on_event(
@@ -348,7 +260,7 @@ class Trainer:
         """TrainingError unless losses and parameters are numbers, so that a checkpoint of now is one to go back to."""
         self._mean_loss()
         if not all(bool(parameter.isfinite().all()) for parameter in self.model.parameters()):
-            raise TrainingError(f"a weight is no longer a number at step {self.step:,}; {_advice(self.config)}")
+            raise TrainingError(f"a weight is no longer a number at step {self.step:,}; {advice(self.config)}")
 
     def state(self) -> dict[str, Any]:
         """All that decides how the training goes on, but for the model's own parameters, which are in it only where the
@@ -425,12 +337,3 @@ def train(
         between=lambda trainer: "stopped" if should_stop() else "",
         max_steps=max_steps,
     ).run()
-
-
-def _not_finite(what: str, value: float, step: int, config: TrainConfig) -> str:
-    return f"{what} is {value} at step {step:,}; {_advice(config)}"
-
-
-def _advice(config: TrainConfig) -> str:
-    clip = "" if config.clip_norm else ", clip_norm=1"
-    return f"try a lower lr than {config.lr:g}{clip}, or more warmup_steps than {config.warmup_steps:,}"

@@ -10,6 +10,7 @@ from typing import Any
 from cortex import litegraph_names as names
 from cortex.builder import TRAINING
 from cortex.graph import Edge, Graph, Node
+from cortex.kind import Kind
 from cortex.litegraph import LiteGraphError, Sheet, read
 from cortex.litegraph_cards import CARD, Cards, NoCard
 from cortex.litegraph_flat import Flat, flatten
@@ -17,7 +18,7 @@ from cortex.litegraph_ids import Ids
 from cortex.litegraph_report import WHOLE, Remark, Report, Translated, shortened
 from cortex.litegraph_sense import on_a_path, role, silent_faults
 from cortex.litegraph_values import value_of, values_of
-from cortex.registry import KINDS, Kind
+from cortex.registry import KINDS
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 
 from cortex.asked import Asked, Stopped
+from cortex.backward import OneProcess
 from cortex.builder import PlanError
 from cortex.checkpoints import saved_step
 from cortex.config import TrainingError
@@ -20,7 +21,7 @@ from cortex.queue import take_slot
 from cortex.runs import Run, RunError
 from cortex.session import Session
 from cortex.status import Status
-from cortex.train import Event, OneProcess
+from cortex.train import Event
 
 _OUT_OF_MEMORY = "out of memory; try a smaller batch_size (accumulate keeps the step as it is), seq_len or model"
 

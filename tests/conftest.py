@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import random
 import resource
@@ -20,11 +21,13 @@ import pytest
 # Before torch is loaded, here and in child processes: models this small only lose by a second thread.
 os.environ["OMP_NUM_THREADS"] = "1"
 
-from cortex.data import Prepared, prepare
-from cortex.graph import Edge, Graph, Node
+from cortex.creating import create_run
+from cortex.data import prepare
+from cortex.graph import Edge, Graph, Node, to_json
 from cortex.places import Places, places
 from cortex.presets import preset
-from cortex.runs import Run, create_run
+from cortex.runs import Run
+from cortex.store import Prepared
 
 PROJECT = Path(__file__).parents[1]
 NOUNS = ("cat", "dog", "bird", "fish", "king", "queen", "tree", "river", "house", "star")
@@ -32,6 +35,15 @@ VERBS = ("sees", "likes", "finds", "hears", "follows")
 
 MakeGraph = Callable[..., Graph]
 MakeRun = Callable[..., Run]
+Say = Callable[..., tuple[int, str, str]]
+
+
+linux = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="a process's start time is told by Linux alone")
+
+
+def json_lines(text: str) -> list[dict[str, Any]]:
+    """The objects of lines of JSON; what JSON has no word for fails the test."""
+    return [json.loads(line, parse_constant=lambda name: pytest.fail(f"{name} is not JSON")) for line in text.splitlines()]
 
 
 def made_lines(count: int = 400, seed: int = 1) -> list[str]:
@@ -74,6 +86,35 @@ def tiny_graph(path: Path, data: dict[str, Any] | None = None, blocks: int = 1, 
 
 
 @pytest.fixture
+def document(make_graph: MakeGraph, tmp_path: Path) -> str:
+    """The path of a file with a tiny graph."""
+    path = tmp_path / "graph.json"
+    path.write_text(to_json(make_graph()))
+    return str(path)
+
+
+@pytest.fixture
+def brief(make_graph: MakeGraph, tmp_path: Path) -> str:
+    """The path of a file with a tiny graph that trains four steps."""
+    path = tmp_path / "graph.json"
+    path.write_text(to_json(make_graph(steps=4, eval_every=2, sample_tokens=0)))
+    return str(path)
+
+
+@pytest.fixture
+def say(capsys: pytest.CaptureFixture[str], home: Places) -> Say:
+    """A function that runs the command line: exit status, standard output, standard error."""
+    from cortex.command import main
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        capsys.readouterr()
+        status = main(list(arguments))
+        return (status, *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Places:
     """The folders below a home of this test's own."""
     monkeypatch.setenv("CORTEXNODUS_HOME", str(tmp_path / "home"))
@@ -90,9 +131,31 @@ def _nothing_counts_on() -> Iterator[None]:
 
 
 @pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A folder of runs that is not there yet."""
+    return tmp_path / "runs"
+
+
+@pytest.fixture
+def run(root: Path) -> Run:
+    """A run that has just been created, of an empty graph."""
+    return create_run(root, Graph("first"), fingerprint="f")
+
+
+@pytest.fixture
 def prepared(make_graph: MakeGraph, home: Places) -> Prepared:
     """The made text as word tokens."""
     return prepare(make_graph().node("data"), home.store)
+
+
+def with_uploaded_text(graph: Graph, home: Places) -> Graph:
+    """The graph with its text among the uploads, and prepared."""
+    home.uploads.mkdir(parents=True)
+    upload = home.uploads / "0123-cats.txt"
+    upload.write_bytes(Path(graph.node("data").params["path"]).read_bytes())
+    graph = graph.with_param("data", "path", str(upload))
+    prepare(graph.node("data"), home.store)
+    return graph
 
 
 @pytest.fixture
@@ -128,6 +191,28 @@ def trained(trained_home: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """The finished run of `trained_home`, whose folders are now those of the application."""
     monkeypatch.setenv("CORTEXNODUS_HOME", str(trained_home))
     return Run(next((trained_home / "runs").iterdir()))
+
+
+@pytest.fixture
+def trained_here(home: Places, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trials of a sweep are trained in this process, which has torch, and one after the other."""
+    from cortex.status import Status
+    from cortex.sweep_driver import Driver
+    from cortex.worker import work
+
+    monkeypatch.delenv("CORTEXNODUS_SLOTS", raising=False)
+    made = Driver.__init__
+
+    def begin(run: Run) -> None:
+        work(run, home.store, queued=True)
+
+    def take_up(run: Run) -> None:
+        work(run, home.store, Status(run, again=True), queued=True)
+
+    def init(self: Any, sweep: Any, store: Path, **settings: Any) -> None:
+        made(self, sweep, store, **{"begin": begin, "take_up": take_up, "look_seconds": 0.01, **settings})
+
+    monkeypatch.setattr(Driver, "__init__", init)
 
 
 Start = Callable[..., "subprocess.Popen[str]"]

@@ -12,8 +12,9 @@ import pytest
 
 import cortex.asked
 from cortex.asked import Asked
+from cortex.creating import create_run
 from cortex.graph import Graph
-from cortex.runs import Run, create_run
+from cortex.runs import Run
 
 
 @pytest.fixture

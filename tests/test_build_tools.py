@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import MakeGraph
+from conftest import MakeGraph, with_uploaded_text
 from streamlit.testing.v1 import AppTest
 
 from cortex import documents
-from cortex.data import prepare
 from cortex.graph import Graph
 from cortex.places import Places
 from ui import session
@@ -22,13 +21,7 @@ BUILD = Path(__file__).parents[1] / "pages" / "build.py"
 @pytest.fixture
 def name(home: Places, make_graph: MakeGraph) -> str:
     """A tiny graph of two blocks as the document being edited, its text among the uploads and prepared."""
-    graph = make_graph(blocks=2)
-    home.uploads.mkdir(parents=True)
-    upload = home.uploads / "0123-cats.txt"
-    upload.write_bytes(Path(graph.node("data").params["path"]).read_bytes())
-    graph = graph.with_param("data", "path", str(upload))
-    prepare(graph.node("data"), home.store)
-    return documents.create(home.documents, graph)
+    return documents.create(home.documents, with_uploaded_text(make_graph(blocks=2), home))
 
 
 @pytest.fixture

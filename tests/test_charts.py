@@ -15,8 +15,9 @@ import pytest
 
 from cortex.curves import CurveReader
 from cortex.lines import band, smoothed
-from ui.charts import Curve, Group, figure
+from ui.charts import Group, figure
 from ui.cursor import values_at
+from ui.curve import Curve
 from ui.overlay import as_csv
 from ui.strokes import uid_of
 from ui.theme import DARK, LIGHT

@@ -9,7 +9,8 @@ import tokenizers
 from tokenizers import pre_tokenizers
 
 from cortex.codes import WordNumbers
-from cortex.tokenizer import _SPACE, train_tokenizer
+from cortex.tokenizer import SPACE
+from cortex.tokenizer_training import train_tokenizer
 
 EVERY_LETTER = [chr(code) for code in range(0x110000) if not 0xD800 <= code < 0xE000]
 
@@ -32,7 +33,7 @@ def test_every_letter_of_unicode_parts_words_just_where_it_does_in_python() -> N
 
 
 def test_the_library_cuts_a_prompt_at_the_same_letters() -> None:
-    cut = pre_tokenizers.Split(tokenizers.Regex(_SPACE), "removed")
+    cut = pre_tokenizers.Split(tokenizers.Regex(SPACE), "removed")
     parts = [letter for letter in EVERY_LETTER if len(cut.pre_tokenize_str(f"a{letter}b")) > 1]
     assert parts == [letter for letter in EVERY_LETTER if letter.isspace()]
 

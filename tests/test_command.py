@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import shutil
 import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from conftest import MakeGraph, MakeRun, Start
+from conftest import MakeGraph, Say, Start, json_lines
 
 import cortex
 from cortex.command import main
@@ -24,39 +23,17 @@ Outcome = tuple[int, str, str]
 pytestmark = pytest.mark.usefixtures("home")
 
 
-@pytest.fixture
-def say(capsys: pytest.CaptureFixture[str]) -> Any:
-    """A function that runs the command line: status, standard output, standard error."""
-
-    def run(*arguments: str) -> Outcome:
-        status = main(list(arguments))
-        return (status, *capsys.readouterr())
-
-    return run
-
-
-@pytest.fixture
-def document(make_graph: MakeGraph, tmp_path: Path) -> str:
-    path = tmp_path / "graph.json"
-    path.write_text(to_json(make_graph()))
-    return str(path)
-
-
-def json_lines(text: str) -> list[dict[str, Any]]:
-    return [json.loads(line, parse_constant=lambda name: pytest.fail(f"{name} is not JSON")) for line in text.splitlines()]
-
-
 # Listing
 
 
-def test_presets_are_listed_as_a_table_and_as_json(say: Any) -> None:
+def test_presets_are_listed_as_a_table_and_as_json(say: Say) -> None:
     status, out, err = say("presets")
     assert status == 0 and err == "" and out.splitlines()[0].startswith("preset") and len(out.splitlines()) == 4
     rows = json_lines(say("presets", "--json")[1])
     assert [(row["preset"], row["embedding_dim"]) for row in rows] == [("small", 128), ("medium", 256), ("large", 512)]
 
 
-def test_every_kind_is_listed_with_every_setting(say: Any) -> None:
+def test_every_kind_is_listed_with_every_setting(say: Say) -> None:
     rows = {row["kind"]: row for row in json_lines(say("kinds", "--json")[1])}
     assert set(rows) == set(KINDS)
     for name, kind in KINDS.items():
@@ -65,13 +42,13 @@ def test_every_kind_is_listed_with_every_setting(say: Any) -> None:
     assert all(f"{name}  (" in out for name in KINDS) and "nhead = 4" in out
 
 
-def test_no_runs_yet_says_how_to_start_one(say: Any) -> None:
+def test_no_runs_yet_says_how_to_start_one(say: Say) -> None:
     status, out, _ = say("runs")
     assert status == 0 and "no runs in" in out and "train --preset small" in out
     assert say("runs", "--json") == (0, "", "")
 
 
-def test_the_node_reference_names_every_kind_and_setting(say: Any) -> None:
+def test_the_node_reference_names_every_kind_and_setting(say: Say) -> None:
     status, out, err = say("kinds", "--markdown")
     assert (status, err) == (0, "")
     for name, kind in KINDS.items():
@@ -81,38 +58,38 @@ def test_the_node_reference_names_every_kind_and_setting(say: Any) -> None:
 # Checking
 
 
-def test_a_sound_graph_is_shown_with_shapes_and_parameters(say: Any, document: str) -> None:
+def test_a_sound_graph_is_shown_with_shapes_and_parameters(say: Say, document: str) -> None:
     status, out, err = say("check", document)
     assert (status, err) == (0, "") and "B×T×8" in out and "no fault" in out
     (row,) = json_lines(say("check", document, "--json")[1])
     assert row["ok"] and row["issues"] == [] and row["nodes"][1]["id"] == "embedding"
 
 
-def test_a_preset_is_checked_with_settings_made(say: Any) -> None:
+def test_a_preset_is_checked_with_settings_made(say: Say) -> None:
     (row,) = json_lines(say("check", "--preset", "small", "--set", "model.embedding_dim=64", "--json")[1])
     assert {node["shape"] for node in row["nodes"] if node["kind"] == "GPTBlock"} == {"B×T×64"}
 
 
-def test_every_fault_of_a_graph_is_a_line_on_standard_error(say: Any, document: str) -> None:
+def test_every_fault_of_a_graph_is_a_line_on_standard_error(say: Say, document: str) -> None:
     status, out, err = say("check", document, "--set", "nodes.block_1.nhead=3", "--set", "nodes.data.path=/no/such/file")
     assert status == 2 and out == ""
     assert err.splitlines()[0] == "block_1.nhead: nhead=3 must divide d_model=8; try 2 or 4"
     assert len(err.splitlines()) == 2 and "data: path: /no/such/file does not exist" in err
 
 
-def test_faults_as_json_are_one_object_and_the_status_is_two(say: Any, document: str) -> None:
+def test_faults_as_json_are_one_object_and_the_status_is_two(say: Say, document: str) -> None:
     status, out, err = say("check", document, "--set", "nodes.block_1.nhead=3", "--json")
     (row,) = json_lines(out)
     assert status == 2 and err == "" and not row["ok"]
     assert (row["issues"][0]["node"], row["issues"][0]["field"]) == ("block_1", "nhead")
 
 
-def test_a_kind_that_was_added_is_listed(say: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_kind_that_was_added_is_listed(say: Say, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(KINDS, "Mine", KINDS["LayerNorm"])
     assert len(json_lines(say("kinds", "--json")[1])) == len(KINDS)
 
 
-def test_the_graph_of_a_run_can_be_checked_again(say: Any, trained: Run) -> None:
+def test_the_graph_of_a_run_can_be_checked_again(say: Say, trained: Run) -> None:
     (row,) = json_lines(say("check", str(trained.path / "run.json"), "--json")[1])
     assert row["ok"] and row["name"] == "tiny" and row["parameters"] > 0
 
@@ -120,7 +97,7 @@ def test_the_graph_of_a_run_can_be_checked_again(say: Any, trained: Run) -> None
 # Preparing
 
 
-def test_a_text_is_prepared_beforehand_and_training_then_starts_at_once(say: Any, document: str) -> None:
+def test_a_text_is_prepared_beforehand_and_training_then_starts_at_once(say: Say, document: str) -> None:
     status, out, err = say("data", "prepare", document)
     assert status == 0 and "training tokens" in out and "tokenising train" in err
     assert say("data", "prepare", document) == (0, out, "")
@@ -131,7 +108,7 @@ def test_a_text_is_prepared_beforehand_and_training_then_starts_at_once(say: Any
     ("name", "value"), [("validation", "x"), ("tokenizer", "Bpe"), ("colour", 1), ("path", "/no/such"), ("vocab_size", 0)]
 )
 def test_preparing_a_faulty_source_is_refused_in_one_line(
-    say: Any, make_graph: MakeGraph, document: str, name: str, value: Any
+    say: Say, make_graph: MakeGraph, document: str, name: str, value: Any
 ) -> None:
     Path(document).write_text(to_json(make_graph().with_param("data", name, value)))
     status, out, err = say("data", "prepare", document)
@@ -170,7 +147,7 @@ def test_preparing_a_faulty_source_is_refused_in_one_line(
     ],
     ids=lambda value: " ".join(value)[:40] if isinstance(value, list) else "",
 )
-def test_a_mistake_is_said_in_one_line_with_status_two(say: Any, arguments: list[str], says: str) -> None:
+def test_a_mistake_is_said_in_one_line_with_status_two(say: Say, arguments: list[str], says: str) -> None:
     status, out, err = say(*arguments)
     assert (status, out) == (2, "") and says in err
     assert len(set(err.splitlines())) <= (3 if "model.nhead=5" in arguments else 1)
@@ -186,7 +163,7 @@ def test_a_mistake_is_said_in_one_line_with_status_two(say: Any, arguments: list
     ],
     ids=["torn", "format", "UTF-16", "deep"],
 )
-def test_a_file_that_is_no_graph_is_told_and_as_json_too(say: Any, document: str, content: bytes, says: str) -> None:
+def test_a_file_that_is_no_graph_is_told_and_as_json_too(say: Say, document: str, content: bytes, says: str) -> None:
     Path(document).write_bytes(content)
     for verb in ("check", "train"):
         status, out, err = say(verb, document)
@@ -202,91 +179,6 @@ def test_the_version_and_the_help_are_printed(capsys: pytest.CaptureFixture[str]
         with pytest.raises(SystemExit) as ended:
             main([argument])
         assert ended.value.code == 0 and wanted in capsys.readouterr().out
-
-
-# Training and what comes after
-
-
-def test_training_makes_a_run_and_says_how_it_went(say: Any, document: str, home: Places) -> None:
-    status, out, _ = say("train", document, "--name", "first", "--set", "training.steps=12")
-    assert status == 0
-    (run,) = list_runs(home.runs)
-    assert out.startswith(f"run {run.path}\n") and "finished after 12 steps: best validation loss" in out
-    assert run.record()["name"] == "first" and run.record()["graph"]["training"]["steps"] == 12
-    status, out, _ = say("runs")
-    assert run.id in out and "finished" in out
-    assert say("stop", "first")[2] == f"run {run.id} is finished; there is nothing to stop\n"
-
-
-def test_training_as_json_prints_nothing_but_json(say: Any, document: str) -> None:
-    status, out, err = say("train", document, "--json", "--max-steps", "5")
-    rows = json_lines(out)
-    assert status == 0 and "Traceback" not in err
-    assert [row["event"] for row in rows] == ["run", "start", "train", "train", "validation", "sample", "end", "summary"]
-    assert rows[-1]["step"] == 5 and rows[-1]["best_loss"] == rows[-4]["loss"]
-
-
-def test_a_run_that_a_page_created_is_taken_up_once(say: Any, make_run: MakeRun) -> None:
-    run = make_run()
-    assert say("train", str(run.path))[0] == 0 and run.state() == "finished"
-    status, out, err = say("train", str(run.path))
-    assert (status, out) == (2, "") and "only a run that was just created can be started" in err
-
-
-def test_settings_do_not_go_with_a_run_that_was_created(say: Any, make_run: MakeRun) -> None:
-    run = make_run()
-    status, _, err = say("train", str(run.path), "--max-steps", "3")
-    assert status == 2 and "was created with its settings" in err and run.state() == "starting"
-
-
-def test_a_run_that_fails_has_status_one_and_its_reason_on_standard_error(say: Any, make_run: MakeRun, text: Path) -> None:
-    run = make_run()
-    text.write_text("changed\n" * 50)
-    shutil.rmtree(run.path.parents[1] / "workspace")
-    status, _, err = say("train", str(run.path))
-    assert status == 1 and err == f"run {run.id} failed: {run.status()['error']}\n"
-
-
-@pytest.mark.parametrize(
-    ("setting", "says"),
-    [
-        ("nodes.data.path=/no/such/file", "data: path: /no/such/file does not exist"),
-        ("nodes.data.seq_len=60000", "less than seq_len=60000; set seq_len to at most"),
-        ("training.device=cuda", "this machine has none"),
-    ],
-)
-def test_a_training_that_cannot_begin_says_why(say: Any, document: str, setting: str, says: str) -> None:
-    import torch
-
-    if "cuda" in setting and torch.cuda.is_available():
-        pytest.skip("this machine has CUDA")
-    status, _, err = say("train", document, "--set", setting, "--set", "nodes.positions.max_len=60000")
-    assert status in (1, 2) and says in err and "Traceback" not in err
-
-
-def test_a_runs_perplexity_is_told_for_both_splits(say: Any, trained: Run) -> None:
-    for split in ("validation", "test"):
-        (row,) = json_lines(say("evaluate", "tiny", "--split", split, "--json")[1])
-        assert row["run"] == trained.id and row["split"] == split and row["tokens"] > 50
-    status, out, _ = say("evaluate", trained.id, "--checkpoint", "last")
-    assert status == 0 and f"{trained.id}, checkpoint last of step 60, validation: loss " in out
-
-
-def test_text_follows_the_prompt_the_same_for_the_same_seed(say: Any, trained: Run) -> None:
-    arguments = ("generate", "tiny", "--prompt", "the cat", "--max-tokens", "12")
-    status, out, err = say(*arguments)
-    assert status == 0 and err == "" and out.startswith("the cat") and len(out.split()) >= 8
-    assert say(*arguments)[1] == out and say(*arguments, "--seed", "2")[1] != out
-    (row,) = json_lines(say(*arguments, "--json")[1])
-    assert row["prompt"] + row["text"] == out.removesuffix("\n") and row["unknown"] == []
-    _, out, err = say("generate", "tiny", "--prompt", "the zebra", "--json")
-    assert err == "not in the vocabulary, read as <unk>: zebra\n" and json_lines(out)[0]["unknown"] == ["zebra"]
-
-
-@pytest.mark.parametrize("seed", ["-1", "99999999999999999999", "-99999999999999999999"])
-def test_a_seed_is_used_or_refused_in_one_line(say: Any, trained: Run, seed: str) -> None:
-    status, _, err = say("generate", "tiny", "--prompt", "the", "--max-tokens", "2", "--seed", seed)
-    assert status == 0 or (status == 2 and "seed" in err and len(err.splitlines()) == 1)
 
 
 # Through a real process
@@ -343,7 +235,7 @@ def test_a_reader_that_closes_early_does_not_end_the_run(
     assert run.state() == "finished"
 
 
-def test_a_text_that_cannot_be_used_is_a_fault_before_it_is_prepared(say: Any, make_graph: MakeGraph, tmp_path: Path) -> None:
+def test_a_text_that_cannot_be_used_is_a_fault_before_it_is_prepared(say: Say, make_graph: MakeGraph, tmp_path: Path) -> None:
     graph = make_graph()
     Path(graph.node("data").params["path"]).write_bytes("café\n".encode("latin-1") * 50)
     document = tmp_path / "graph.json"
@@ -355,7 +247,7 @@ def test_a_text_that_cannot_be_used_is_a_fault_before_it_is_prepared(say: Any, m
 
 
 @pytest.mark.parametrize("below", ["", "x"])
-def test_a_runs_folder_that_cannot_be_made_is_one_line(below: str, say: Any, document: str, tmp_path: Path) -> None:
+def test_a_runs_folder_that_cannot_be_made_is_one_line(below: str, say: Say, document: str, tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("")
     status, _, err = say("train", document, "--runs", str(blocked / below))
@@ -363,12 +255,12 @@ def test_a_runs_folder_that_cannot_be_made_is_one_line(below: str, say: Any, doc
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has CUDA")
-def test_a_device_that_is_not_there_is_the_users_mistake_and_makes_no_run(say: Any, document: str, home: Places) -> None:
+def test_a_device_that_is_not_there_is_the_users_mistake_and_makes_no_run(say: Say, document: str, home: Places) -> None:
     status, _, err = say("train", document, "--set", "training.device=cuda")
     assert status == 2 and "training.device=cuda: this machine has none" in err
     assert not list_runs(home.runs)
 
 
-def test_an_argument_that_is_not_utf8_is_refused(say: Any, document: str, home: Places) -> None:
+def test_an_argument_that_is_not_utf8_is_refused(say: Say, document: str, home: Places) -> None:
     status, _, err = say("train", document, "--name", "caf\udce9")
     assert status == 2 and "not UTF-8" in err and not home.runs.exists()

@@ -4,30 +4,15 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import tiny_graph
+from conftest import Say, tiny_graph
 
 from cortex import labels
-from cortex.command import main
+from cortex.creating import create_run
 from cortex.places import Places, to_json
-from cortex.runs import Run, create_run, list_runs
-
-Say = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def say(capsys: pytest.CaptureFixture[str]) -> Say:
-    """A function that runs a verb: exit status, standard output, standard error."""
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        status = main(list(arguments))
-        out, error = capsys.readouterr()
-        return status, out, error
-
-    return run
+from cortex.runs import Run, list_runs
 
 
 @pytest.fixture

@@ -7,9 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from cortex.compare import NODE_KIND, differing, graph_difference, settings
+from cortex.compare import NODE_KIND, graph_difference
 from cortex.edit import change_kind
 from cortex.graph import Edge, Graph, Node
+from cortex.graph_settings import differing, settings
 from cortex.presets import preset
 
 

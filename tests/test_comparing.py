@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from ui.charts import Curve, figure
+from ui.charts import figure
 from ui.comparing import measures, why_not
+from ui.curve import Curve
 from ui.theme import LIGHT
 
 WORD = {

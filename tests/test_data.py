@@ -14,8 +14,11 @@ import pytest
 from conftest import Start
 
 from cortex.corpus import SPLITS, CorpusError
-from cortex.data import find, fingerprint, lookup, outside, prepare, source_node, source_of, text_size, too_short
+from cortex.data import lookup, prepare, too_short
+from cortex.fingerprints import fingerprint, text_size
 from cortex.graph import Graph, Node
+from cortex.graph_source import outside, source_node, source_of
+from cortex.store import find
 
 MakeNode = Callable[..., Node]
 PTB = Path(__file__).parents[2] / "shared" / "data" / "ptb"

@@ -14,13 +14,15 @@ from streamlit.testing.v1 import AppTest
 from test_pages import ROOT, label, page, put_in_state, sound, words
 
 from cortex import documents
-from cortex.data import Prepared, prepare, source_node
+from cortex.data import prepare
 from cortex.graph import Node
+from cortex.graph_source import source_node
 from cortex.places import Places
 from cortex.preview import spans_of_text
 from cortex.references import known_references, references
 from cortex.statistics import known_statistics, statistics
-from cortex.tokenizer import train_tokenizer
+from cortex.store import Prepared
+from cortex.tokenizer_training import train_tokenizer
 from ui import session, start
 from ui.data_parts import coloured
 from ui.theme import DARK, LIGHT

@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 
 from cortex.checkpoints import same_as
+from cortex.creating import create_run
 from cortex.deleting import delete_run, what_it_frees
 from cortex.graph import Graph
 from cortex.places import to_json
-from cortex.runs import Run, RunError, create_run, list_runs, process_started
+from cortex.processes import process_started
+from cortex.runs import Run, RunError, list_runs
 
 
 @pytest.fixture

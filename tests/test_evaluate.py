@@ -11,8 +11,8 @@ from conftest import MakeGraph
 from torch import Tensor, nn
 
 from cortex.builder import Model, build, plan
-from cortex.data import Prepared
 from cortex.evaluate import Evaluation, evaluate, perplexity
+from cortex.store import Prepared
 
 
 @pytest.fixture

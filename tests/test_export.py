@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import dataclasses
 import inspect
-import itertools
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,19 +16,18 @@ import pytest
 import torch
 from conftest import PROJECT, MakeGraph, made_lines, tiny_graph
 from exported import load, model_of
-from torch import Tensor
+from kind_graphs import graph_with, shapes_no_example_shows
+from same_model import LABELS, V, assert_same_model
 
 from cortex.builder import Model, PlanError, build, plan
 from cortex.checks import RESERVED
 from cortex.export import class_name, literal, model_class, packages, script
-from cortex.graph import Edge, Graph, Node, Template, from_json
-from cortex.registry import KINDS, Kind
-from cortex.targets import Targets, task_of
+from cortex.graph import Edge, Node, from_json
+from cortex.registry import KINDS
 
 Load = Callable[[str], ModuleType]
 Lines = list[dict[str, Any]]
 
-V = 23
 HOSTILE = (
     "",
     "gpt-small", '"""', "'''\n'''", "\\", '\\"""', "line\nimport os; os.abort()\r\x0b\x85\u2028#", "naïve 模型 🙂", "\u202eabc",
@@ -39,97 +37,7 @@ HOSTILE = (
 IDS = ("tokens", "cache", "batch", "vocabulary", "torch", "nn", "Tensor", "Linear", "main", "len", "cache_", "größe", "x1", "F")
 
 
-LABELS = 4
-
-
-def batch_for(graph: Graph, vocabulary: int) -> dict[str, Tensor]:
-    """Two rows of eight tokens with whatever the losses of this graph compare them with; the second is padded."""
-    draw = torch.Generator().manual_seed(1)
-    tokens = torch.randint(vocabulary, (2, 9), generator=draw)
-    batch, task = {"inputs": tokens[:, :-1], "targets": tokens[:, 1:]}, task_of(graph)
-    if task != "Text":
-        batch |= {"lengths": torch.tensor([8, 5]), "next": tokens[:, 1:]}
-    if task == "Pairs":
-        batch |= {"source": torch.randint(vocabulary, (2, 6), generator=draw), "source_lengths": torch.tensor([3, 6])}
-    if task == "Labelled":
-        batch["targets"] = torch.tensor([1, 3])
-    if task == "Tagged":
-        batch["targets"] = tokens[:, 1:] % LABELS
-    if any(node.params.get("target") == "Masked" for node in graph.nodes):
-        batch["masked"] = torch.where(tokens[:, 1:] % 3 == 0, tokens[:, :-1], -100)
-        batch["inputs"] = torch.where(batch["masked"] >= 0, vocabulary, batch["inputs"])
-    return batch
-
-
-def assert_same_model(graph: Graph, module: ModuleType, vocabulary: int = V) -> None:
-    """Same keys, same first weights, same losses and scores, same logits with and without a cache."""
-    planned = plan(graph, vocabulary, LABELS)
-    torch.manual_seed(3)
-    ours = build(planned)
-    torch.manual_seed(3)
-    its = model_of(module)(vocabulary, LABELS) if planned.compares_labels else model_of(module)(vocabulary)
-    mine, theirs = ours.state_dict(), its.state_dict()
-    assert list(mine) == list(theirs)
-    assert all(torch.equal(mine[key], theirs[key]) for key in mine)
-    assert [name for name, _ in ours.named_parameters()] == [name for name, _ in its.named_parameters()]
-    assert (ours.heads, ours.loss_weights, ours.new_cache()) == (its.heads, its.loss_weights, its.new_cache())
-    batch = batch_for(graph, vocabulary)
-    writes = "loss" in Targets(graph, None, None).of_next_token()
-    found = []
-    for model in (ours, its):
-        torch.manual_seed(4)  # of dropout
-        losses = model.train()(batch)
-        assert next(iter(losses)) == "loss"
-        scores = model.eval().outputs(batch)
-        found.append([*(total for total, _ in losses.values()), *scores.values()])
-        if writes:
-            tokens, cache = batch["inputs"], model.new_cache()
-            cached = [
-                model.logits(part, cache, None if number else batch) for number, part in enumerate(tokens.split((5, 1, 2), 1))
-            ]
-            found[-1] += [model.logits(tokens, batch=batch), *cached]
-            torch.testing.assert_close(torch.cat(cached, 1), found[-1][-4], atol=1e-5, rtol=0)
-    assert all(torch.isfinite(one).all() for one in found[0])
-    assert all(torch.equal(one, other) for one, other in zip(*found, strict=True))
-
-
 # Every kind
-
-
-def graph_with(kind: Kind, path: Path) -> Graph:
-    """A tiny graph in which a node of this kind does its work, every setting at its default."""
-    graph = tiny_graph(path)
-    if kind.role == "source":
-        return dataclasses.replace(graph, nodes=(Node("data", kind.name), *graph.nodes[1:]))
-    if kind.reads or kind.whole:
-        return encoder_decoder(path, kind.name if kind.whole else "TransformerDecoderLayer")
-    same = next((node for node in graph.nodes if node.kind == kind.name), None)
-    if same:
-        return dataclasses.replace(graph, nodes=tuple(Node(n.id, n.kind) if n is same else n for n in graph.nodes))
-    params = {"causal": True} if "causal" in kind.params else {"template": "pair"} if kind.role == "subgraph" else {}
-    graph = graph.disconnect(Edge("norm", "head")).add(Node("added", kind.name, params)).connect("added", "head")
-    if "C" not in (kind.output or ()) or "T" in (kind.output or ()) or kind.output[0] == "…":
-        graph = graph.with_templates({"pair": PAIR})
-    else:
-        graph = graph.with_param("data", "type", "Labelled")
-    for port, source in zip(kind.inputs, itertools.cycle(("norm", "block_1"))):
-        graph = graph.connect(source, "added", port)
-    return graph
-
-
-PAIR = Template(
-    (Node("one", "Linear", {"out_features": 8}), Node("two", "GELU")), (Edge("one", "two"),), {"in": (("one", "in"),)}, "two"
-)
-
-
-def encoder_decoder(path: Path, decoder: str = "TransformerDecoder") -> Graph:
-    """Pairs: an encoder over the source, a decoder over the target that looks at it."""
-    graph = tiny_graph(path, {"type": "Pairs"}).remove("block_1").disconnect(Edge("positions", "norm"))
-    graph = graph.add(Node("source", "SourceTokens")).add(Node("source_embedding", "Embedding", {"embedding_dim": 8}))
-    graph = graph.add(Node("encoder", "TransformerEncoder", {"nhead": 2, "dim_feedforward": 16, "num_layers": 1}))
-    graph = graph.add(Node("decoder", decoder, {"nhead": 2, "dim_feedforward": 16}))
-    graph = graph.connect("data", "source").connect("source", "source_embedding").connect("source_embedding", "encoder")
-    return graph.connect("positions", "decoder", "tgt").connect("encoder", "decoder", "memory").connect("decoder", "norm")
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -137,95 +45,6 @@ def test_a_model_with_a_node_of_each_kind_is_the_same_in_the_script(tmp_path: Pa
     graph = graph_with(KINDS[name], text)
     assert any(node.kind == name for node in graph.nodes) and not plan(graph, V, LABELS).issues
     assert_same_model(graph, load(script(graph), tmp_path))
-
-
-def shapes_no_example_shows(path: Path) -> dict[str, Graph]:
-    """Graphs that people could draw and that no example shows."""
-    tiny = tiny_graph(path, blocks=3)
-    without_positions = tiny.remove("positions").connect("embedding", "block_1")
-    between = tiny.disconnect(Edge("norm", "head")).add(Node("narrow", "Linear", {"out_features": 4, "bias": False}))
-    through_v = between.without_param("narrow", "out_features").connect("norm", "narrow").connect("narrow", "head")
-    nothing_between = Graph(
-        "bare",
-        (tiny.node("data"), Node("embedding", "Embedding", {"embedding_dim": 5}), Node("head", "Linear"), Node("loss", "Loss")),
-        (Edge("data", "embedding"), Edge("embedding", "head"), Edge("head", "loss")),
-        tiny.training,
-    )
-    return {
-        "three blocks": tiny,
-        "no positions": without_positions,
-        "two Linears": between.connect("norm", "narrow").connect("narrow", "head"),
-        "a Linear as wide as the vocabulary before the head": through_v,
-        "nothing between": nothing_between,
-        "norms set differently": tiny.with_param("norm", "eps", 1e-3).with_param("embedding", "embedding_dim", 24),
-        "settings of init": tiny.with_param("block_2", "init", "normal").with_param("block_3", "attention_dropout", 0.2),
-        "embedding scaled": tiny.with_param("embedding", "init_std", 0.125).with_param("embedding", "scale", 8),
-        "tied": tiny.with_param("head", "tie_to", "embedding"),
-        "smoothed and weighted": tiny.with_param("loss", "label_smoothing", 0.1).with_param("loss", "weight", 0.5),
-        "bigger heads": tiny.with_param("head", "out_features", 40).with_param("embedding", "num_embeddings", 50),
-        "whole numbers where fractions may stand": tiny.with_param("positions", "dropout", 0).with_param("loss", "weight", 2),
-        **kinds_together(path),
-    }
-
-
-def behind(graph: Graph, *nodes: Node) -> Graph:
-    """The graph with these nodes between norm and head."""
-    graph, last = graph.disconnect(Edge("norm", "head")), "norm"
-    for node in nodes:
-        graph, last = graph.add(node).connect(last, node.id), node.id
-    return graph.connect(last, "head")
-
-
-def with_block(graph: Graph, **settings: Any) -> Graph:
-    for name, value in settings.items():
-        graph = graph.with_param("block_1", name, value)
-    return graph
-
-
-def encoder(graph: Graph) -> Graph:
-    """With an encoder layer in the place of the block."""
-    graph = graph.remove("block_1").add(Node("encoder", "TransformerEncoderLayer", {"nhead": 2}))
-    return graph.connect("positions", "encoder").connect("encoder", "norm")
-
-
-def kinds_together(path: Path) -> dict[str, Graph]:
-    """Graphs of several tasks, streams and losses."""
-    tiny = tiny_graph(path)
-    second = tiny.add(Node("ahead", "Linear")).add(Node("loss_2", "Loss", {"target": "Offset", "weight": 0.5}))
-    three = behind(tiny, Node("wide", "Linear", {"out_features": 4}), Node("side", "Concat"))
-    residual = behind(tiny, Node("act", "SiLU"), Node("sum", "Add")).connect("block_1", "sum", "in_2")
-    return {
-        "two losses of two heads": second.connect("norm", "ahead").connect("ahead", "loss_2"),
-        "two losses of one head": second.remove("ahead").connect("head", "loss_2"),
-        "a loss of an early block": second.connect("positions", "ahead").connect("ahead", "loss_2"),
-        "a residual connection by hand": residual,
-        "a Concat of three": three.connect("embedding", "side", "in_2").connect("block_1", "side", "in_3"),
-        "Concat with scores of an unknown vocabulary": behind(
-            tiny, Node("early", "Linear"), Node("side", "Concat")
-        ).connect("block_1", "side", "in_2"),
-        "every option of a block": with_block(
-            tiny, activation="SwiGLU", norm="RMSNorm", positions="rotary", bias=False, attention="window", window=3,
-            num_kv_heads=1,
-        ),
-        "ALiBi": tiny.with_param("block_1", "positions", "ALiBi"),
-        "a convolution": behind(tiny, Node("conv", "Conv1d", {"kernel_size": 3, "dilation": 2, "groups": 8})),
-        "an embedding tied to the head": tiny.with_param("embedding", "tie_to", "head"),
-        "an encoder and a decoder": encoder_decoder(path),
-        "a convolution over the source": encoder_decoder(path).disconnect(Edge("source_embedding", "encoder"))
-        .add(Node("conv", "Conv1d", {"causal": False})).connect("source_embedding", "conv").connect("conv", "encoder"),
-        "attention over another sequence": encoder_decoder(path).remove("decoder")
-        .add(Node("cross", "MultiheadAttention", {"causal": False, "num_heads": 2})).connect("positions", "cross", "query")
-        .connect("encoder", "cross", "key").connect("cross", "norm"),
-        "a label of a text": behind(tiny, Node("pool", "Pool")).with_param("data", "type", "Labelled"),
-        "a label and the next token": second.with_param("data", "type", "Labelled").disconnect(Edge("norm", "head"))
-        .add(Node("pool", "Pool", {"kind": "last"})).connect("norm", "pool").connect("pool", "head")
-        .connect("block_1", "ahead").connect("ahead", "loss_2"),
-        "tags": encoder(tiny).with_param("data", "type", "Tagged"),
-        "hidden tokens": encoder(tiny).with_param("loss", "target", "Masked"),
-        "hidden tokens, tied": tiny.with_param("loss", "target", "Masked").with_param("head", "tie_to", "embedding"),
-        "twelve copies on one card": tiny.remove("block_1").add(Node("blocks", "Subgraph", {"template": "pair", "repeat": 12}))
-        .connect("positions", "blocks").connect("blocks", "norm").with_templates({"pair": PAIR}),
-    }  # fmt: skip
 
 
 NAMES = list(shapes_no_example_shows(Path("text.txt")))

@@ -7,12 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import PROJECT, MakeGraph, MakeRun
+from conftest import PROJECT, MakeGraph, MakeRun, with_uploaded_text
 from streamlit.testing.v1 import AppTest
 from test_pages import label, page, sound, words
 
 from cortex import documents
-from cortex.data import prepare
 from cortex.export import script, script_of_run
 from cortex.graph import Graph
 from cortex.places import Places
@@ -26,13 +25,7 @@ SAME = [Row("train", 1, 3.25, 3.25), Row("train", 2, 2.5, 2.5), Row("validation"
 @pytest.fixture
 def uploaded(home: Places, make_graph: MakeGraph) -> Graph:
     """A tiny graph whose text lies among the uploads and is prepared."""
-    graph = make_graph()
-    home.uploads.mkdir(parents=True)
-    upload = home.uploads / "cats.txt"
-    upload.write_bytes(Path(graph.node("data").params["path"]).read_bytes())
-    graph = graph.with_param("data", "path", str(upload))
-    prepare(graph.node("data"), home.store)
-    return graph
+    return with_uploaded_text(make_graph(), home)
 
 
 @pytest.fixture

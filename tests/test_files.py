@@ -13,8 +13,10 @@ import pytest
 from conftest import disk_with_room_for
 
 from cortex.corpus import SPLITS, CorpusError, in_blocks
-from cortex.data import fingerprint, outside, prepare, source_of
+from cortex.data import prepare
+from cortex.fingerprints import fingerprint
 from cortex.graph import Node
+from cortex.graph_source import outside, source_of
 
 ROWS = [f"row {number} has {'x' * (number % 7)}" for number in range(200)]
 

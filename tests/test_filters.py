@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from cortex.filters import FilterError, matching
+from cortex.conditions import FilterError
+from cortex.filters import matching
 
 
 def row(name: str, settings: dict[str, Any] | None = None, **facts: Any) -> dict[str, Any]:

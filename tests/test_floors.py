@@ -14,81 +14,99 @@ PROJECT = Path(__file__).parents[1]
 # A module may import what stands on a lower floor, never its own floor or a higher one.
 FLOORS: dict[int, tuple[str, ...]] = {
     0: (
-        "cortex", "cortex.codes", "cortex.colours", "cortex.comparable", "cortex.config", "cortex.corpus",
-        "cortex.elements", "cortex.gather", "cortex.generate", "cortex.kinds", "cortex.litegraph_json",
-        "cortex.litegraph_report", "cortex.machine", "cortex.markup",
-        "cortex.measured", "cortex.metrics", "cortex.muon", "cortex.padding", "cortex.params", "cortex.pareto",
-        "cortex.places", "cortex.report_style", "cortex.room", "cortex.shapes", "cortex.spread", "cortex.units",
-        "cortex.verbs",
+        "cortex", "cortex.call", "cortex.codes", "cortex.colours", "cortex.comparable", "cortex.config",
+        "cortex.corpus", "cortex.elements", "cortex.generate", "cortex.kinds", "cortex.litegraph_json",
+        "cortex.litegraph_report", "cortex.machine", "cortex.markup", "cortex.measured", "cortex.muon",
+        "cortex.padding", "cortex.params", "cortex.pareto", "cortex.parsed", "cortex.places", "cortex.processes",
+        "cortex.report_style", "cortex.room", "cortex.shapes", "cortex.signals", "cortex.spread", "cortex.tail",
+        "cortex.units", "cortex.verbs", "cortex.verbs.numbers",
     ),
     1: (
-        "cortex.blocks", "cortex.columns", "cortex.comparison_words", "cortex.curves", "cortex.device", "cortex.graph",
-        "cortex.hub", "cortex.kept", "cortex.labels", "cortex.lines", "cortex.litegraph_links", "cortex.optimize",
-        "cortex.registry",
-        "cortex.tokenizer",
+        "cortex.blocks", "cortex.columns", "cortex.comparison_words", "cortex.device", "cortex.gather", "cortex.graph",
+        "cortex.hub", "cortex.kept", "cortex.kind", "cortex.labels", "cortex.lines", "cortex.litegraph_links",
+        "cortex.metrics", "cortex.optimize", "cortex.step_losses", "cortex.tokenizer", "cortex.work_folder",
     ),
     2: (
-        "cortex.bypass", "cortex.drawing", "cortex.evaluate", "cortex.files", "cortex.history", "cortex.hub_data",
-        "cortex.kinds.common", "cortex.kinds.merge", "cortex.kinds.subgraph", "cortex.litegraph",
-        "cortex.litegraph_names", "cortex.ports", "cortex.preview", "cortex.rework", "cortex.rows", "cortex.runs",
-        "cortex.saves", "cortex.source_params", "cortex.steps", "cortex.targets",
+        "cortex.backward", "cortex.curves", "cortex.declaration", "cortex.drawing", "cortex.evaluate", "cortex.files",
+        "cortex.history", "cortex.hub_data", "cortex.litegraph", "cortex.preview", "cortex.rows", "cortex.runs",
+        "cortex.saves", "cortex.steps", "cortex.tokenizer_training",
     ),
     3: (
-        "cortex.asked", "cortex.checks", "cortex.deleting", "cortex.documents", "cortex.encode", "cortex.examples",
-        "cortex.filters", "cortex.kinds.attention", "cortex.kinds.basic", "cortex.kinds.embedding",
-        "cortex.kinds.sequence", "cortex.litegraph_flat", "cortex.losses", "cortex.masking", "cortex.origin",
-        "cortex.queue", "cortex.report", "cortex.scores", "cortex.status", "cortex.store", "cortex.sweep",
-        "cortex.tables", "cortex.timeline",
+        "cortex.asked", "cortex.conditions", "cortex.creating", "cortex.documents", "cortex.encode", "cortex.examples",
+        "cortex.litegraph_flat", "cortex.masking", "cortex.origin", "cortex.queue", "cortex.ranks", "cortex.registry",
+        "cortex.report", "cortex.run_summary", "cortex.scores", "cortex.source_params", "cortex.split_files",
+        "cortex.status", "cortex.store", "cortex.sweep", "cortex.tables", "cortex.timeline",
     ),
     4: (
-        "cortex.encode_rows", "cortex.expand", "cortex.feed", "cortex.hopeless", "cortex.kinds.gpt",
-        "cortex.kinds.transformer", "cortex.litegraph_ids", "cortex.litegraph_widths", "cortex.measures",
-        "cortex.references", "cortex.resolve", "cortex.run_columns", "cortex.sources_hub", "cortex.train",
-        "cortex.words",
+        "cortex.bypass", "cortex.deleting", "cortex.distributions", "cortex.encode_rows", "cortex.feed",
+        "cortex.filters", "cortex.kinds.common", "cortex.kinds.merge", "cortex.kinds.subgraph", "cortex.line_hashes",
+        "cortex.litegraph_names", "cortex.losses", "cortex.model", "cortex.ports", "cortex.references", "cortex.rework",
+        "cortex.run_settings", "cortex.sources_hub", "cortex.targets", "cortex.train", "cortex.trials", "cortex.words",
     ),
     5: (
-        "cortex.layers", "cortex.litegraph_cards", "cortex.litegraph_sense", "cortex.litegraph_values", "cortex.model",
-        "cortex.ranks", "cortex.row_store", "cortex.sound", "cortex.sources",
-        "cortex.standalone", "cortex.templates",
+        "cortex.checks", "cortex.hopeless", "cortex.kinds.attention", "cortex.kinds.basic", "cortex.kinds.embedding",
+        "cortex.kinds.sequence", "cortex.litegraph_widths", "cortex.measures", "cortex.row_store", "cortex.run_columns",
+        "cortex.sources", "cortex.standalone_lines", "cortex.statistics",
     ),
     6: (
-        "cortex.builder", "cortex.data", "cortex.presets", "cortex.standalone_tasks",
+        "cortex.compared", "cortex.expand", "cortex.graph_source", "cortex.kinds.gpt", "cortex.kinds.transformer",
+        "cortex.litegraph_ids", "cortex.litegraph_sense", "cortex.litegraph_values", "cortex.run_groups",
+        "cortex.standalone",
     ),
     7: (
-        "cortex.advice", "cortex.checkpoints", "cortex.compare", "cortex.describe", "cortex.edit", "cortex.flops",
-        "cortex.footprint", "cortex.gallery", "cortex.lr_range", "cortex.model_text", "cortex.picture",
-        "cortex.recipes", "cortex.repair", "cortex.statistics", "cortex.translate",
+        "cortex.fingerprints", "cortex.layers", "cortex.litegraph_cards", "cortex.resolve", "cortex.standalone_tasks",
+        "cortex.templates",
     ),
     8: (
-        "cortex.answers", "cortex.comparison", "cortex.export", "cortex.forecast", "cortex.guide_steps",
-        "cortex.honest", "cortex.index", "cortex.launch", "cortex.loggers", "cortex.space", "cortex.verbs.common",
+        "cortex.data", "cortex.presets", "cortex.sound",
     ),
     9: (
-        "cortex.guide", "cortex.judge", "cortex.prove", "cortex.repeat", "cortex.report_charts", "cortex.report_graphs",
-        "cortex.report_tables", "cortex.sweep_check", "cortex.tpe", "cortex.verbs.data", "cortex.verbs.imports",
-        "cortex.verbs.measure", "cortex.verbs.metrics", "cortex.verbs.runs", "cortex.verbs.templates",
+        "cortex.builder", "cortex.gallery",
     ),
     10: (
-        "cortex.report_runs", "cortex.session", "cortex.sweep_driver", "cortex.verbs.compare", "cortex.verbs.export",
-        "cortex.verbs.look",
+        "cortex.advice", "cortex.checkpoints", "cortex.describe", "cortex.edit", "cortex.flops", "cortex.follower",
+        "cortex.footprint", "cortex.graph_settings", "cortex.lr_range", "cortex.model_text", "cortex.picture",
+        "cortex.recipes", "cortex.repair", "cortex.translate",
     ),
     11: (
-        "cortex.probe", "cortex.report_html", "cortex.verbs.sweep", "cortex.worker",
+        "cortex.answers", "cortex.export", "cortex.forecast", "cortex.guide_steps", "cortex.honest", "cortex.index",
+        "cortex.launch", "cortex.loggers", "cortex.node_matches", "cortex.space", "cortex.start_event",
+        "cortex.verbs.common",
     ),
     12: (
-        "cortex.verbs.report", "cortex.verbs.training",
+        "cortex.compare", "cortex.guide", "cortex.judge", "cortex.probe", "cortex.prove", "cortex.repeat",
+        "cortex.sweep_check", "cortex.tpe", "cortex.verbs.asking", "cortex.verbs.data", "cortex.verbs.imports",
+        "cortex.verbs.measure", "cortex.verbs.metrics", "cortex.verbs.runs", "cortex.verbs.sweeps",
+        "cortex.verbs.templates", "cortex.verbs.torchrun",
     ),
     13: (
-        "cortex.verbs.lr_range", "cortex.verbs.probe",
+        "cortex.comparison", "cortex.next_combination", "cortex.session", "cortex.sweep_making", "cortex.verbs.export",
+        "cortex.verbs.look",
     ),
     14: (
-        "cortex.command",
+        "cortex.report_charts", "cortex.report_graphs", "cortex.report_tables", "cortex.sweep_driver",
+        "cortex.verbs.compare", "cortex.worker",
     ),
     15: (
+        "cortex.report_runs", "cortex.verbs.sweep", "cortex.verbs.training",
+    ),
+    16: (
+        "cortex.report_html", "cortex.verbs.lr_range", "cortex.verbs.probe",
+    ),
+    17: (
+        "cortex.verbs.report",
+    ),
+    18: (
+        "cortex.arguments",
+    ),
+    19: (
+        "cortex.command",
+    ),
+    20: (
         "cortex.__main__",
     ),
-    16: ("ui",),
-    17: ("pages", "streamlit_app"),
+    21: ("ui",),
+    22: ("pages", "streamlit_app"),
 }  # fmt: skip
 # On these two floors a module may import its neighbours.
 SHARED = ("ui", "pages")
@@ -98,12 +116,15 @@ ALONE = (
     "cortex.optimize", "cortex.train", "cortex.evaluate", "cortex.generate", "cortex.encode", "cortex.places",
     "cortex.standalone", "cortex.codes", "cortex.files", "cortex.hub", "cortex.hub_data", "cortex.padding",
     "cortex.columns", "cortex.rows", "cortex.encode_rows", "cortex.examples", "cortex.masking", "cortex.scores",
-    "cortex.feed", "cortex.standalone_tasks",
+    "cortex.feed", "cortex.standalone_tasks", "cortex.tokenizer_training", "cortex.backward", "cortex.step_losses",
+    "cortex.split_files", "cortex.standalone_lines",
 )  # fmt: skip
 SCREEN = {"streamlit", "streamlit_flow", "plotly"}
 NO_TORCH = (
     "cortex.params", "cortex.graph", "cortex.places", "cortex.units", "cortex.registry", "cortex.runs", "cortex.status",
-    "cortex.labels", "cortex.index", "cortex.filters", "cortex.run_columns", "cortex.deleting",
+    "cortex.labels", "cortex.index", "cortex.filters", "cortex.run_columns", "cortex.deleting", "cortex.processes",
+    "cortex.run_summary", "cortex.creating", "cortex.signals", "cortex.conditions", "cortex.run_settings",
+    "cortex.run_groups", "cortex.tail", "cortex.work_folder", "cortex.kind", "cortex.declaration",
 )  # fmt: skip
 
 FLOOR_OF = {module: floor for floor, modules in FLOORS.items() for module in modules}

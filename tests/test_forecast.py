@@ -15,7 +15,6 @@ from conftest import PROJECT, MakeGraph
 from cortex.builder import build, plan, train_config
 from cortex.command import main
 from cortex.config import total_steps
-from cortex.data import Prepared
 from cortex.footprint import empty_batch, footprint
 from cortex.forecast import AMBER, GREEN, RED, Forecast, forecast, minutes, verdict
 from cortex.graph import Graph, to_json
@@ -23,6 +22,7 @@ from cortex.optimize import make_optimizer
 from cortex.places import Places
 from cortex.presets import preset
 from cortex.room import Room, room
+from cortex.store import Prepared
 from cortex.templates import group
 
 MIB = 2**20

@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import MakeGraph
+from conftest import MakeGraph, with_uploaded_text
 from streamlit.testing.v1 import AppTest
 from test_pages import label, page, sound, words
 
 from cortex import documents
-from cortex.data import prepare
 from cortex.graph import Graph
 from cortex.places import Places, json_line
 from cortex.room import Room
@@ -28,13 +27,7 @@ PROBE = {
 @pytest.fixture
 def graph(home: Places, make_graph: MakeGraph) -> Graph:
     """A tiny graph whose text lies among the uploads and is prepared."""
-    graph = make_graph()
-    home.uploads.mkdir(parents=True)
-    upload = home.uploads / "cats.txt"
-    upload.write_bytes(Path(graph.node("data").params["path"]).read_bytes())
-    graph = graph.with_param("data", "path", str(upload))
-    prepare(graph.node("data"), home.store)
-    return graph
+    return with_uploaded_text(make_graph(), home)
 
 
 def card(home: Places, graph: Graph) -> AppTest:

@@ -10,8 +10,9 @@ from textwrap import dedent
 
 import pytest
 
-from cortex import gather as module
-from cortex.gather import Import, gather, import_lines, part_text
+from cortex import parsed
+from cortex.gather import gather, import_lines, part_text
+from cortex.parsed import Import
 
 Write = Callable[..., None]
 
@@ -23,16 +24,16 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Write]:
     folder.mkdir()
     (folder / "__init__.py").write_text("")
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(module, "PACKAGE", "made")
-    monkeypatch.setattr(module, "_DECLARES", "made.registry")
-    module.read_module.cache_clear()
+    monkeypatch.setattr(parsed, "PACKAGE", "made")
+    monkeypatch.setattr(parsed, "_DECLARES", "made.registry")
+    parsed.read_module.cache_clear()
 
     def make(**texts: str) -> None:
         for name, text in texts.items():
             (folder / f"{name}.py").write_text(dedent(text).lstrip("\n"))
 
     yield make
-    module.read_module.cache_clear()
+    parsed.read_module.cache_clear()
     for name in [name for name in sys.modules if name.partition(".")[0] == "made"]:
         del sys.modules[name]
 

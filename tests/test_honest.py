@@ -15,10 +15,11 @@ from cortex.builder import plan
 from cortex.command import main
 from cortex.graph import Edge, Graph, Node, to_json
 from cortex.honest import Leak, honesty, known_leaks, leaks, make_causal
+from cortex.kind import Kind
 from cortex.params import FROM_INPUT, Bool, Int
 from cortex.places import Places
 from cortex.presets import PRESETS, preset
-from cortex.registry import KINDS, Kind, register
+from cortex.registry import KINDS, register
 from cortex.runs import list_runs
 from cortex.templates import group
 

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from cortex.creating import create_run
 from cortex.graph import Graph
 from cortex.hopeless import Judge, Rule, judge_of
-from cortex.runs import Run, create_run
+from cortex.runs import Run
 from cortex.sweep import Sweep
 
 RULE = Rule(grace=2, others=3)

@@ -19,10 +19,12 @@ from hub_stand_in import PTB, PTB_COMMIT, WIKITEXT, WIKITEXT_COMMIT, Hub, Repo, 
 
 from cortex import hub as hub_module
 from cortex.corpus import CorpusError
-from cortex.data import fingerprint, is_remote, lookup
+from cortex.data import lookup
+from cortex.fingerprints import fingerprint
 from cortex.graph import Node
+from cortex.graph_source import is_remote
 from cortex.hub import check_id
-from cortex.tokenizer import train_tokenizer
+from cortex.tokenizer_training import train_tokenizer
 
 SPLITS = ("train", "validation", "test")
 ROWS = {

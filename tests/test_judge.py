@@ -12,7 +12,8 @@ from conftest import MakeRun
 from cortex.checkpoints import Trained, load_trained
 from cortex.judge import continue_text, evaluate_run, prepared_of
 from cortex.places import Places, places
-from cortex.runs import Run, RunError, summary
+from cortex.run_summary import summary
+from cortex.runs import Run, RunError
 from cortex.worker import work
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import tiny_graph
-from test_export import LABELS, batch_for, behind, encoder, encoder_decoder, kinds_together
+from kind_graphs import behind, encoder, encoder_decoder, kinds_together
+from same_model import LABELS, batch_for
 
 from cortex.builder import build, plan, shape_text
 from cortex.graph import Edge, Graph, Node, Template

@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 
 from cortex import labels
+from cortex.creating import create_run
 from cortex.graph import Graph
 from cortex.labels import LabelError, Labels, read, update, with_tags
-from cortex.runs import Run, create_run, find_run, summary, summary_name
+from cortex.run_summary import summary
+from cortex.runs import Run, find_run, summary_name
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ import math
 import pytest
 from conftest import MakeGraph
 
-from cortex.data import Prepared
 from cortex.lr_range import Point, range_test, suggested
+from cortex.store import Prepared
 
 
 def test_the_rate_grows_by_the_same_factor_at_each_step_from_low_to_high(make_graph: MakeGraph, prepared: Prepared) -> None:

@@ -10,20 +10,19 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import MakeGraph
+from conftest import MakeGraph, with_uploaded_text
 from exported import load
+from same_model import assert_same_model
 from streamlit.testing.v1 import AppTest
-from test_export import assert_same_model
 
 from cortex import documents
 from cortex.builder import build, plan, shape_text
 from cortex.command import main
-from cortex.data import prepare
 from cortex.describe import reference
 from cortex.export import script
-from cortex.gather import read_module
 from cortex.graph import Edge, Graph, Node, to_json
 from cortex.params import FROM_INPUT
+from cortex.parsed import read_module
 from cortex.places import Places
 from cortex.registry import KINDS
 from ui import cards
@@ -115,11 +114,7 @@ def test_it_is_in_the_exported_script(graph: Graph, tmp_path: Path) -> None:
 
 
 def test_it_is_in_the_palette_and_has_a_form(graph: Graph, home: Places) -> None:
-    home.uploads.mkdir(parents=True)
-    upload = home.uploads / "0123-cats.txt"
-    upload.write_bytes(Path(graph.node("data").params["path"]).read_bytes())
-    graph = graph.with_param("data", "path", str(upload))
-    prepare(graph.node("data"), home.store)
+    graph = with_uploaded_text(graph, home)
     test = AppTest.from_file(str(Path(__file__).parents[1] / "pages" / "build.py"), default_timeout=30)
     test.query_params["doc"] = documents.create(home.documents, graph)
     test.run()

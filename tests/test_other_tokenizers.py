@@ -12,9 +12,11 @@ from conftest import made_lines
 from tokenizers import AddedToken, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 from cortex.corpus import CorpusError
-from cortex.data import fingerprint, prepare
+from cortex.data import prepare
+from cortex.fingerprints import fingerprint
 from cortex.graph import Node
-from cortex.tokenizer import Tokenizer, train_tokenizer
+from cortex.tokenizer import Tokenizer
+from cortex.tokenizer_training import train_tokenizer
 
 LINES = [line + "\n" for line in made_lines(200)]
 Make = Callable[[], tokenizers.Tokenizer]

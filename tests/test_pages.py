@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import MakeGraph, MakeRun
+from conftest import MakeGraph, MakeRun, with_uploaded_text
 from streamlit.testing.v1 import AppTest
 
 from cortex import documents
-from cortex.data import prepare
 from cortex.places import Places, to_json
 from cortex.presets import preset
-from cortex.runs import Run, process_started
+from cortex.processes import process_started
+from cortex.runs import Run
 
 ROOT = Path(__file__).parents[1]
 PAGES = ("build", "train", "runs", "generate")
@@ -50,13 +50,7 @@ def label(button: Any) -> str:
 @pytest.fixture
 def open_document(home: Places, make_graph: MakeGraph) -> str:
     """A tiny graph as the document being edited, its text among the uploads and prepared."""
-    graph = make_graph()
-    home.uploads.mkdir(parents=True)
-    upload = home.uploads / "0123-cats.txt"
-    upload.write_bytes(Path(graph.node("data").params["path"]).read_bytes())
-    graph = graph.with_param("data", "path", str(upload))
-    prepare(graph.node("data"), home.store)
-    return documents.create(home.documents, graph)
+    return documents.create(home.documents, with_uploaded_text(make_graph(), home))
 
 
 @pytest.mark.parametrize("name", PAGES[1:])

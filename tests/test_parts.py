@@ -14,11 +14,12 @@ from streamlit.testing.v1 import AppTest
 
 from cortex.compare import graph_difference
 from cortex.comparison import Group
+from cortex.creating import create_run
 from cortex.data import prepare
 from cortex.index import Index
 from cortex.places import places
 from cortex.presets import preset
-from cortex.runs import Run, create_run, list_runs
+from cortex.runs import Run, list_runs
 from cortex.spread import difference_interval, mean_interval
 from ui import comparer
 from ui.graph_difference import framed, marks

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from cortex.preview import Span, spans_of_ids, spans_of_text
-from cortex.tokenizer import Tokenizer, train_tokenizer
+from cortex.tokenizer import Tokenizer
+from cortex.tokenizer_training import train_tokenizer
 
 LINES = ["the cat sat , on the mat .\n", "a naïve 日本 cat 🙂\n"] * 30
 TEXTS = ["the cat  sat\non the 日本 mat\n", "unseen zebra\n\n\tthe 🙂🙂", "", " ", "é"]

@@ -16,10 +16,12 @@ from conftest import PROJECT, MakeRun
 from waiting import wait_for
 
 from cortex import queue
+from cortex.creating import create_run
 from cortex.graph import Graph
 from cortex.places import Places
+from cortex.processes import process_started
 from cortex.queue import slots, take_slot, take_ticket, waiting_before
-from cortex.runs import Run, create_run, process_started
+from cortex.runs import Run
 from cortex.status import Status
 from cortex.worker import work
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from cortex import references as module
-from cortex.data import Prepared, prepare
+from cortex.data import prepare
 from cortex.graph import Node
 from cortex.references import (
     FILE,
@@ -23,6 +23,7 @@ from cortex.references import (
     quick_references,
     references,
 )
+from cortex.store import Prepared
 
 PTB = Path(__file__).parents[2] / "shared" / "data" / "ptb"
 

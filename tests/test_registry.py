@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 
 import cortex.builder  # noqa: F401  fills the registry
+from cortex.kind import ANY, Kind
 from cortex.params import AUTO, FROM_VOCABULARY, Bool, Choice, Float, Int, Text
-from cortex.registry import ANY, KINDS, Kind, divides, register
+from cortex.registry import KINDS, divides, register
 from cortex.shapes import Dim
 
 B, T, C, V = 2, 6, 8, 11
@@ -290,6 +291,24 @@ def test_a_declaration_that_disagrees_with_its_class_is_a_type_error(changed: di
     with pytest.raises(TypeError, match=says):
         declare(Scale, registry, **changed)
     assert registry == {}
+
+
+class ShiftedScale(Scale):
+    """Multiplies each channel by a learned number, then adds one of the document's."""
+
+    def __init__(self, shift: float, **of_scale: int) -> None:
+        super().__init__(**of_scale)
+        self.shift = shift
+
+
+def test_two_stars_in_a_constructor_stand_for_the_arguments_of_the_class_above() -> None:
+    params = {"width": WIDTH, "shift": Float(default=0.0, low=-1.0, high=1.0, help="What is added.")}
+    registry: dict[str, Kind] = {}
+    declare(ShiftedScale, registry, params=params)
+    assert list(registry["ShiftedScale"].params) == ["width", "shift"]
+    for lacking in ("width", "shift"):
+        with pytest.raises(TypeError, match=lacking):
+            declare(ShiftedScale, {}, params={name: param for name, param in params.items() if name != lacking})
 
 
 def test_a_kind_cannot_be_declared_twice() -> None:

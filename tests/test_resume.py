@@ -18,9 +18,10 @@ import cortex.asked
 import cortex.session
 from cortex.checkpoints import load_state, saved_step
 from cortex.command import main
+from cortex.creating import create_run
 from cortex.data import prepare
 from cortex.places import Places, places
-from cortex.runs import Run, create_run
+from cortex.runs import Run
 from cortex.session import Session
 from cortex.status import Status
 from cortex.train import Event

@@ -15,11 +15,12 @@ import pytest
 import torch
 
 from cortex.corpus import SPLITS, CorpusError
-from cortex.data import find, lookup, prepare, read_through, source_of
+from cortex.data import lookup, prepare, read_through
 from cortex.encode_rows import label_names, split_rows
 from cortex.examples import Examples, row_batches, rows_batch
 from cortex.graph import Node
-from cortex.store import Prepared
+from cortex.graph_source import source_of
+from cortex.store import Prepared, find
 
 WORDS = ("one", "two", "three", "four", "five", "six", "seven")
 LABELLED = [(" ".join(WORDS[: 1 + n % 7]), ("odd", "even")[n % 2]) for n in range(40)]

@@ -7,23 +7,12 @@ from typing import Any
 
 import pytest
 
-from cortex.filters import FilterError
+from cortex.conditions import FilterError
 from cortex.measured import RATES
-from cortex.run_columns import (
-    BY_GROUP,
-    BY_SEEDS,
-    COLUMNS,
-    alike,
-    column_name,
-    differing_settings,
-    grouped,
-    groups_in_order,
-    in_order,
-    in_words,
-    shown_by_themselves,
-    value,
-)
-from cortex.runs import SUMMARY
+from cortex.run_columns import COLUMNS, alike, column_name, in_order, in_words, shown_by_themselves, value
+from cortex.run_groups import BY_GROUP, BY_SEEDS, grouped, groups_in_order
+from cortex.run_settings import differing_settings
+from cortex.run_summary import SUMMARY
 
 
 def row(run: str, settings: dict[str, Any] | None = None, **facts: Any) -> dict[str, Any]:

@@ -12,9 +12,10 @@ from conftest import MakeGraph
 from streamlit.testing.v1 import AppTest
 
 from cortex import documents, labels
+from cortex.creating import create_run
 from cortex.graph import Graph
 from cortex.places import Places, to_json
-from cortex.runs import Run, create_run, list_runs
+from cortex.runs import Run, list_runs
 from ui import runs_actions, runs_view
 
 ROOT = Path(__file__).parents[1]

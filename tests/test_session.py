@@ -6,13 +6,13 @@ import pytest
 import torch
 from conftest import MakeGraph, MakeRun
 
-from cortex import data
 from cortex.builder import Model
 from cortex.checkpoints import load_state, load_trained, saved_step
 from cortex.evaluate import evaluate
 from cortex.places import Places
 from cortex.runs import Run
 from cortex.status import Status
+from cortex.store import find
 from cortex.train import Event
 from cortex.worker import work
 
@@ -30,7 +30,7 @@ def test_the_weights_that_are_saved_have_the_loss_that_the_curve_shows(
     graph = graph.with_param("head", "bias", False).with_param("head", "tie_to", "embedding") if tied else graph
     run = make_run(graph)
     assert work(run, home.store) == "finished", run.log_tail()
-    tokens = data.find(run.record()["data"]["fingerprint"], home.store).tokens("validation")
+    tokens = find(run.record()["data"]["fingerprint"], home.store).tokens("validation")
     checks = [event for event in run.events() if event["event"] == "validation"]
     for name, wanted in (("last", checks[-1]["loss"]), ("best", min(event["loss"] for event in checks))):
         assert evaluate(load_trained(run, name).model, tokens, 8).loss == pytest.approx(wanted, rel=1e-6)

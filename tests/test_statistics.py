@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 from conftest import made_lines
 
+from cortex import line_hashes
 from cortex import statistics as module
-from cortex.data import Prepared, prepare
+from cortex.data import prepare
 from cortex.graph import Node
 from cortex.statistics import FILE, known_statistics, statistics
+from cortex.store import Prepared
 
 PTB = Path(__file__).parents[2] / "shared" / "data" / "ptb"
 LONG = "a line that is long enough to be noticed when it comes twice"
@@ -74,7 +76,7 @@ def test_a_long_line_in_two_splits_is_found_and_a_short_one_is_not(tokenizer: st
     by_pair = {(row["split"], row["of"]): row for row in statistics(prepared)["duplicates"]}
     row = by_pair["validation", "train"]
     assert (row["compared"], row["repeated"], row["examples"]) == (11, 1, [LONG])
-    assert row["tokens"] >= module.least_tokens(tokenizer)
+    assert row["tokens"] >= line_hashes.least_tokens(tokenizer)
     assert by_pair["test", "train"]["repeated"] == by_pair["test", "validation"]["repeated"] == 0
 
 
@@ -90,12 +92,14 @@ def test_lines_hash_alike_wherever_the_pieces_are_cut(make: Make, monkeypatch: p
     whole = module.compute(prepared)
     assert whole["duplicates"][0]["repeated"] == 2 and len(whole["duplicates"][0]["examples"]) == 1
     for piece in (7, 64, 1001):
-        monkeypatch.setattr(module, "_PIECE", piece)
+        monkeypatch.setattr(line_hashes, "PIECE", piece)
+        monkeypatch.setattr(module, "PIECE", piece)
         assert module.compute(prepared) == whole
 
 
 def test_a_text_in_one_single_line_is_one_line(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_PIECE", 64)
+    monkeypatch.setattr(line_hashes, "PIECE", 64)
+    monkeypatch.setattr(module, "PIECE", 64)
     found = statistics(make(["word " * 3000], made_lines(9), made_lines(9), tokenizer="character"))["splits"]["train"]
     assert found["lines"] == sum(lines for *_, lines in found["histogram"]) == 1
 

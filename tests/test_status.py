@@ -13,8 +13,10 @@ import pytest
 from conftest import MakeRun
 
 import cortex.status
+from cortex.creating import create_run
 from cortex.graph import Graph
-from cortex.runs import Run, RunError, create_run, process_started
+from cortex.processes import process_started
+from cortex.runs import Run, RunError
 from cortex.status import Status
 
 

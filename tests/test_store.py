@@ -6,22 +6,22 @@ import json
 import random
 import re
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from conftest import MakeGraph, MakeRun, Start
+from conftest import MakeGraph, MakeRun, Say, Start
 
 from cortex import store
-from cortex.command import main
 from cortex.corpus import SPLITS, CorpusError
-from cortex.data import find, fingerprint, lookup, prepare
+from cortex.data import lookup, prepare
 from cortex.export import packages, script
+from cortex.fingerprints import fingerprint
 from cortex.graph import Graph, Node, to_json
 from cortex.places import Places
 from cortex.status import Status
+from cortex.store import find
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 PREPARE = """
@@ -34,18 +34,6 @@ path, store, tokenizer = sys.argv[1:]
 print("begins", flush=True)
 prepare(Node("data", "CustomData", {"path": path, "tokenizer": tokenizer}), Path(store))
 """
-
-Say = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def say(home: Places, capsys: pytest.CaptureFixture[str]) -> Say:
-    def run(*arguments: str) -> tuple[int, str, str]:
-        capsys.readouterr()
-        status = main(list(arguments))
-        return status, *capsys.readouterr()
-
-    return run
 
 
 def test_killed_at_random_moments_and_prepared_again_every_set_is_whole(start: Start, tmp_path: Path) -> None:
@@ -108,11 +96,13 @@ def test_the_list_says_what_there_is_what_it_takes_and_who_uses_it(say: Say, mak
 def test_a_set_that_a_run_is_going_on_with_is_not_removed(say: Say, make_run: MakeRun, home: Places) -> None:
     run = make_run()
     name = run.record()["data"]["fingerprint"]
-    Status(run)
+    status = Status(run)
     assert say("data", "remove", name) == (2, "", f"{name[:12]}: run {run.id} is going on with it; stop it first\n")
-    run.path.rename(home.runs.parent / "elsewhere")
-    status, out, _ = say("data", "remove", name[:8])
-    assert status == 0 and out.startswith("removed CustomData text.txt, freed ")
+    elsewhere = run.path.rename(home.runs.parent / "elsewhere")
+    code, out, _ = say("data", "remove", name[:8])
+    elsewhere.rename(run.path)
+    status.end("stopped")
+    assert code == 0 and out.startswith("removed CustomData text.txt, freed ")
     assert say("data", "remove", name[:8])[0] == 2 and "no prepared texts" in say("data", "list")[1]
 
 

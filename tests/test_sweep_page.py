@@ -19,13 +19,16 @@ from cortex.data import prepare
 from cortex.graph import Graph
 from cortex.params import Bool, Choice, Float, Int
 from cortex.places import Places
-from cortex.runs import Run, list_runs, process_started
+from cortex.processes import process_started
+from cortex.runs import Run, list_runs
 from cortex.space import parse_axis
-from cortex.sweep import Sweep, list_sweeps, trials
+from cortex.sweep import Sweep, list_sweeps
 from cortex.sweep_check import Checker
-from cortex.sweep_driver import Driver, Settings, make_sweep
+from cortex.sweep_driver import Driver
+from cortex.sweep_making import Settings, make_sweep
+from cortex.trials import trials
 from cortex.worker import work
-from ui.sweep_panel import proposed, settable
+from ui.sweep_values import proposed, settable
 
 
 def made(graph: Graph, home: Places, *texts: str, **settings: object) -> Sweep:

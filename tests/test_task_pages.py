@@ -10,12 +10,14 @@ from test_pages import page, sound, words
 
 from cortex import documents
 from cortex.builder import plan
-from cortex.data import prepare, source_node
+from cortex.creating import create_run
+from cortex.data import prepare
 from cortex.gallery import EXAMPLES, MEASURED, example, graph_for
 from cortex.graph import Node
+from cortex.graph_source import source_node
 from cortex.places import Places, places
 from cortex.presets import PRESETS
-from cortex.runs import Run, create_run
+from cortex.runs import Run
 from cortex.statistics import statistics
 from cortex.worker import work
 

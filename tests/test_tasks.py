@@ -19,13 +19,16 @@ from cortex.answers import AnswerError, ask
 from cortex.builder import build, plan, train_config
 from cortex.checkpoints import load_trained
 from cortex.command import main
-from cortex.data import prepare, source_node, source_of
+from cortex.creating import create_run
+from cortex.data import prepare
 from cortex.export import script
 from cortex.feed import judged, training_feed
 from cortex.graph import Graph, from_json
+from cortex.graph_source import source_node, source_of
 from cortex.judge import evaluate_run, write_for
 from cortex.places import Places, places
-from cortex.runs import Run, create_run, summary
+from cortex.run_summary import summary
+from cortex.runs import Run
 from cortex.store import Prepared
 from cortex.train import Event, Trainer
 from cortex.worker import work

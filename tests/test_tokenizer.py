@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import tokenizers
 
-from cortex.tokenizer import BPE_VOCABULARY, EOS, TRAINED, UNK, Tokenizer, TokenizerError, train_tokenizer
+from cortex.tokenizer import EOS, TRAINED, UNK, Tokenizer, TokenizerError
+from cortex.tokenizer_training import BPE_VOCABULARY, train_tokenizer
 
 LINES = [
     "The cat's mat, the dog.\n",

@@ -14,9 +14,10 @@ from torch import Tensor
 from cortex.blocks import Blocks
 from cortex.builder import build, plan, train_config
 from cortex.config import TrainConfig, TrainingError, learning_rate_at
-from cortex.data import Prepared, source_of
 from cortex.device import pick_device
 from cortex.evaluate import evaluate
+from cortex.graph_source import source_of
+from cortex.store import Prepared
 from cortex.train import train
 
 

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from cortex import words as module
-from cortex.data import Prepared, prepare
+from cortex.data import prepare
 from cortex.graph import Node
+from cortex.store import Prepared
 from cortex.words import FILE, Words, known_words, quick_words, words
 
 LINES = [f"  the {colour} cat  sat, on the {place} .\n" for colour in ("red", "blue", "grün") for place in ("mat", "日本")] * 30

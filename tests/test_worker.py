@@ -13,12 +13,13 @@ import pytest
 import torch
 from conftest import MakeGraph, MakeRun, Start
 
-from cortex import data
 from cortex.builder import plan
 from cortex.checkpoints import load_trained
 from cortex.evaluate import evaluate
 from cortex.places import Places
-from cortex.runs import Run, summary
+from cortex.run_summary import summary
+from cortex.runs import Run
+from cortex.store import find
 from cortex.train import Event
 from cortex.worker import work
 
@@ -43,7 +44,7 @@ def test_the_start_event_says_what_is_trained_on_what(make_run: MakeRun, home: P
     run = make_run()
     work(run, home.store)
     start = run.events()[0]
-    found = data.find(run.record()["data"]["fingerprint"], home.store)
+    found = find(run.record()["data"]["fingerprint"], home.store)
     assert start["event"] == "start" and start["steps"] == 20 and start["device"] == "cpu"
     assert start["vocabulary"] == found.vocab_size and start["train_tokens"] == found.count("train")
     assert start["parameters"] == plan(run.graph(), found.vocab_size).total
@@ -67,7 +68,7 @@ def test_the_best_checkpoint_has_the_loss_that_the_curve_shows_for_it(
     run = make_run(make_graph(lr=0.3, eval_every=4))  # so high that the last validation is hardly the best
     assert work(run, home.store) == "finished"
     row, trained = summary(run), load_trained(run, "best")
-    tokens = data.find(run.record()["data"]["fingerprint"], home.store).tokens("validation")
+    tokens = find(run.record()["data"]["fingerprint"], home.store).tokens("validation")
     assert trained.step == row["best_step"]
     assert evaluate(trained.model, tokens, 8).loss == pytest.approx(row["best_loss"], rel=1e-6)
     last = [event for event in run.events() if event["event"] == "validation"][-1]

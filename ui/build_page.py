@@ -6,11 +6,12 @@ import streamlit as st
 
 from cortex import units
 from cortex.builder import Plan
-from cortex.data import Prepared, source_node
 from cortex.edit import change_kind
 from cortex.graph import Edge, Graph, Node
+from cortex.graph_source import source_node
 from cortex.presets import tidy
 from cortex.registry import KINDS, ordered
+from cortex.store import Prepared
 from ui import canvas, forms, keys, page, session, start, wiring_panel
 from ui.faults import faults, hints
 from ui.forecast_card import forecast_card

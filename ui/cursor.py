@@ -11,12 +11,13 @@ import pandas as pd
 import streamlit as st
 
 from cortex import units
-from ui import charts
+from cortex.measured import AXES
+from ui.curve import Curve
 
 _AT = "at"
 
 
-def cursor_table(curves: Sequence[charts.Curve], metrics: Sequence[str], axis: str) -> None:
+def cursor_table(curves: Sequence[Curve], metrics: Sequence[str], axis: str) -> None:
     """A place that is typed or slid to, and each run's values there: of the nearest point logged at or before it."""
     if axis == "time":
         st.caption("Values at a place are given over step, tokens, epoch, minutes and FLOPs; not over the time of day.")
@@ -35,7 +36,7 @@ def cursor_table(curves: Sequence[charts.Curve], metrics: Sequence[str], axis: s
     st.caption("Of each run the nearest point logged at or before that place; a dash where it has none yet.")
 
 
-def values_at(curves: Sequence[charts.Curve], metrics: Sequence[str], axis: str, at: float) -> list[dict[str, Any]]:
+def values_at(curves: Sequence[Curve], metrics: Sequence[str], axis: str, at: float) -> list[dict[str, Any]]:
     """A row for each run: the place of its last training and validation points not after `at`, and their values."""
     rows = []
     for curve in curves:
@@ -70,7 +71,7 @@ def _place(axis: str, low: float, high: float) -> float:
     for widget in (slid, typed):  # both show the same place, whichever was used
         st.session_state[widget] = value
     left, right = st.columns([4, 1], vertical_alignment="bottom")
-    label = f"{charts.AXES[axis][:1].upper()}{charts.AXES[axis][1:]}"
+    label = f"{AXES[axis][:1].upper()}{AXES[axis][1:]}"
     left.slider(
         label, low, high, key=slid, step=step, format="%.0f" if whole else "%.3g",
         on_change=_chosen, args=(axis, slid), label_visibility="collapsed",
@@ -100,7 +101,7 @@ def _name(kind: str, metric: str) -> str:
 
 
 def _place_name(kind: str, axis: str) -> str:
-    return f"{'training' if kind == 'train' else kind} at {charts.AXES[axis]}"
+    return f"{'training' if kind == 'train' else kind} at {AXES[axis]}"
 
 
 def _format(name: str) -> str:

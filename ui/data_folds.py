@@ -10,9 +10,9 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from cortex.statistics import duplicates_in_words
-from ui.charts import frame_layout
 from ui.plain import plain
 from ui.plot import show_chart
+from ui.strokes import frame_layout
 from ui.theme import PALETTE, theme
 
 # From this share of duplicate lines on the page warns before anything is unfolded.

@@ -5,8 +5,9 @@ from __future__ import annotations
 import streamlit as st
 
 from cortex.corpus import CorpusError
-from cortex.data import cut_rows, source_node, source_of
+from cortex.data import cut_rows
 from cortex.graph import Node
+from cortex.graph_source import source_node, source_of
 from cortex.places import Places
 from cortex.presets import PRESETS, preset
 from cortex.references import known_references

@@ -11,10 +11,10 @@ import streamlit as st
 
 from cortex import units
 from cortex.answers import Answer
-from cortex.data import Prepared
+from cortex.line_hashes import line_from
 from cortex.preview import Span, spans_of_ids, spans_of_text
 from cortex.references import NAMES, References
-from cortex.statistics import line_from
+from cortex.store import Prepared
 from cortex.tokenizer import Tokenizer
 from cortex.words import line_ends
 from ui.answers_panel import tagged

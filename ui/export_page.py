@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import re
 from typing import Any
 
 import streamlit as st
 
-from cortex import data, units
+from cortex import graph_source, units
 from cortex.builder import PlanError, train_config
 from cortex.export import graph_of_run, packages, script, script_of_run
 from cortex.graph import Graph
+from cortex.places import file_name
 from cortex.prove import ProofError, Row, proving
 from cortex.runs import Run, RunError, list_runs, summary_name
+from cortex.store import Prepared
 from ui import page, session, start
 from ui.plain import plain
 
@@ -77,7 +78,7 @@ def _preview(graph: Graph, run: Run | None, text: str) -> None:
 
 
 def _file_name(graph: Graph, run: Run | None) -> str:
-    return "model.py" if run else (re.sub(r"[^a-zA-Z0-9._]+", "-", graph.name).strip("-.")[:60] or "train") + ".py"
+    return "model.py" if run else file_name(graph.name, "train") + ".py"
 
 
 def _needs(graph: Graph, run: Run | None, text: str) -> None:
@@ -96,7 +97,7 @@ def _needs(graph: Graph, run: Run | None, text: str) -> None:
             "--weights loads the best weights of the run where the script lies in the run's folder; elsewhere name the file: "
             "--weights FILE."
         )
-    path = data.source_node(graph).params.get("path")
+    path = graph_source.source_node(graph).params.get("path")
     if path:
         st.caption(plain(f"It reads {path}; --data FILE reads another text. The text itself is not in the script."))
 
@@ -125,9 +126,9 @@ def _proof(graph: Graph, run: Run | None) -> None:
         _draw(found["rows"], table)
 
 
-def _cost(graph: Graph, prepared: data.Prepared | None, parameters: int | None) -> str:
+def _cost(graph: Graph, prepared: Prepared | None, parameters: int | None) -> str:
     """What a proof takes, in words."""
-    source = data.source_of(data.source_node(graph))
+    source = graph_source.source_of(graph_source.source_node(graph))
     block = source.batch_size * source.seq_len * train_config(graph).accumulate
     text = (
         f"Trains {_STEPS} steps of {block:,} tokens and validates, once in the app and once as the script with python -I in an "

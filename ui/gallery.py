@@ -9,12 +9,13 @@ import streamlit as st
 
 from cortex import documents, saves, units
 from cortex.builder import Plan
-from cortex.data import Prepared, source_node
 from cortex.gallery import EXAMPLES, MEASURED, example
 from cortex.graph import Graph, GraphError
+from cortex.graph_source import source_node
 from cortex.picture import picture_of
 from cortex.presets import PRESETS, preset
 from cortex.registry import KINDS
+from cortex.store import Prepared
 from ui import page, session, start, uploads
 from ui.graph_difference import framed
 from ui.opening import opening

@@ -12,11 +12,13 @@ import numpy as np
 import streamlit as st
 
 from cortex import comparable, flops
-from cortex.compare import differing
-from cortex.lines import band, half_life
+from cortex.graph_settings import differing
+from cortex.lines import MOST_POINTS, band, half_life
+from cortex.measured import AXES, METRICS, PER_TOKEN
 from cortex.runs import Run
 from ui import charts, reading, session
 from ui.cursor import cursor_table
+from ui.curve import Curve, look_of
 from ui.plain import plain
 from ui.plot import show_chart
 from ui.theme import theme
@@ -67,14 +69,14 @@ def overlay(rows: list[dict[str, Any]]) -> None:
             [*singles, *apart], metric, axis, theme(), height=360,
             levels=levels if metric == "perplexity" else None,
             groups=[group for group in groups if group.bands], smoothing=smoothing, log_x=log_x,
-            log_y=None if scale == "auto" else scale == "log", note=note if metric in charts.PER_TOKEN else "",
+            log_y=None if scale == "auto" else scale == "log", note=note if metric in PER_TOKEN else "",
             revision=f"{metric}-{axis}-{log_x}-{scale}",
         )  # fmt: skip
         with columns[place % len(columns)]:
             if chart.data:
                 show_chart(chart, key=f"overlay.{metric}")
             else:
-                st.caption(plain(f"{charts.look_of(metric)[0]}: none of these runs has it over {charts.AXES[axis]}."))
+                st.caption(plain(f"{look_of(metric)[0]}: none of these runs has it over {AXES[axis]}."))
     if levels and "perplexity" in metrics:
         st.caption("Dashed: models that only count tokens, on the same validation split.")
     cursor_table(curves, metrics, axis)
@@ -84,7 +86,7 @@ def overlay(rows: list[dict[str, Any]]) -> None:
 def _metrics(logged: Sequence[str], measures: Sequence[str]) -> list[str]:
     """What is drawn: the loss and the measure that suits these runs best, until the reader chooses."""
     rates = {name.rpartition(".")[2] for name in logged if name.startswith("metrics.")}
-    known = [name for name in charts.METRICS if name in logged or name in rates or (name in DERIVED and "loss" in logged)]
+    known = [name for name in METRICS if name in logged or name in rates or (name in DERIVED and "loss" in logged)]
     if sum(name.startswith("losses.") for name in logged) < 2:  # else each loss and metric is told apart by its name
         logged = [
             name for name in logged if not name.startswith(("losses.", "metrics.")) or name.rpartition(".")[2] not in known
@@ -96,7 +98,7 @@ def _metrics(logged: Sequence[str], measures: Sequence[str]) -> list[str]:
     default = [name for name in ("loss", measures[0]) if name in options] or options[:1]
     chosen = st.pills(
         "Metrics", options, selection_mode="multi", default=default, key="metrics", bind="query-params", wrap=True,
-        format_func=lambda name: plain(charts.METRICS[name][0] if name in charts.METRICS else name), help=comparable.HELP,
+        format_func=lambda name: plain(METRICS[name][0] if name in METRICS else name), help=comparable.HELP,
     )  # fmt: skip
     return [name for name in options if name in chosen] or default
 
@@ -105,7 +107,7 @@ def _axis_and_scale() -> tuple[str, bool, str, float]:
     """Horizontal axis, whether it is logarithmic, how the vertical ones are, and the weight of the smoothing."""
     across, logarithmic, vertical, smooth = st.columns([4.9, 1.1, 2.3, 2.8], vertical_alignment="bottom")
     axis = across.segmented_control(
-        "Horizontal axis", list(charts.AXES), default="step", key="axis", bind="query-params", required=True,
+        "Horizontal axis", list(AXES), default="step", key="axis", bind="query-params", required=True,
         format_func=_AXES.get,
     )  # fmt: skip
     dated = axis == "time"
@@ -148,9 +150,7 @@ def _configuration(row: Row) -> str:
     return repr((row["data"], row["parent"], sorted((name, repr(value)) for name, value in settings.items() if name != SEED)))
 
 
-def _grouped(
-    curves: Sequence[charts.Curve], rows: Sequence[Row], by: str
-) -> tuple[list[charts.Curve], dict[str, list[charts.Curve]]]:
+def _grouped(curves: Sequence[Curve], rows: Sequence[Row], by: str) -> tuple[list[Curve], dict[str, list[Curve]]]:
     """Runs that are drawn by themselves, and groups of at least two by their name."""
     if by == _EACH:
         return list(curves), {}
@@ -159,7 +159,7 @@ def _grouped(
         key = _configuration(row) if by == _SEEDS else repr((row.get("settings") or {}).get(by, row["run"]))
         found.setdefault(key, []).append(place)
     singles = [curves[places[0]] for places in found.values() if len(places) == 1]
-    groups: dict[str, list[charts.Curve]] = {}
+    groups: dict[str, list[Curve]] = {}
     for key, places in found.items():
         if len(places) > 1:
             own = rows[places[-1]]["name"].rpartition(", seed ")[0] or rows[places[-1]]["name"]
@@ -168,7 +168,7 @@ def _grouped(
     return singles, groups
 
 
-def _group(name: str, curves: Sequence[charts.Curve], metric: str, axis: str, smoothing: float, spread: str) -> charts.Group:
+def _group(name: str, curves: Sequence[Curve], metric: str, axis: str, smoothing: float, spread: str) -> charts.Group:
     bands = {}
     for kind, weight in (("train", smoothing), ("validation", 0.0)):
         lines = [curve.line(kind, metric, axis, weight) for curve in curves]
@@ -179,7 +179,7 @@ def _group(name: str, curves: Sequence[charts.Curve], metric: str, axis: str, sm
     return charts.Group(name, min(curve.colour for curve in curves), bands)
 
 
-def _said(axis: str, smoothing: float, curves: Sequence[charts.Curve], groups: Mapping[str, Any], spread: str) -> None:
+def _said(axis: str, smoothing: float, curves: Sequence[Curve], groups: Mapping[str, Any], spread: str) -> None:
     """What the reader has to know of what is drawn."""
     lines = ["Thin: training, with dropout. Bold: the whole validation split, without; its best point is ringed."]
     if smoothing:
@@ -188,8 +188,8 @@ def _said(axis: str, smoothing: float, curves: Sequence[charts.Curve], groups: M
             "A smoothed perplexity is exp of the smoothed loss."
         )
     most = max((curve.columns.points("train") for curve in curves), default=0)
-    if most > charts.MOST_POINTS:
-        lines.append(f"Of up to {most:,} points a curve, {charts.MOST_POINTS:,} are drawn, every extreme among them.")
+    if most > MOST_POINTS:
+        lines.append(f"Of up to {most:,} points a curve, {MOST_POINTS:,} are drawn, every extreme among them.")
     if groups:
         what = "from the lowest to the highest" if spread == "range" else "the 95 % interval of the mean (Student's t)"
         lines.append(
@@ -204,7 +204,7 @@ def _said(axis: str, smoothing: float, curves: Sequence[charts.Curve], groups: M
     st.caption(plain(" ".join(lines)))
 
 
-def _download(curves: Sequence[charts.Curve], metrics: Sequence[str], axis: str, smoothing: float) -> None:
+def _download(curves: Sequence[Curve], metrics: Sequence[str], axis: str, smoothing: float) -> None:
     st.download_button(
         "Points of these charts as CSV", lambda: as_csv(curves, metrics, axis, smoothing), "charts.csv", "text/csv",
         key="overlay.csv", on_click="ignore", icon=":material/download:",
@@ -212,11 +212,11 @@ def _download(curves: Sequence[charts.Curve], metrics: Sequence[str], axis: str,
     )  # fmt: skip
 
 
-def as_csv(curves: Sequence[charts.Curve], metrics: Sequence[str], axis: str, smoothing: float) -> str:
+def as_csv(curves: Sequence[Curve], metrics: Sequence[str], axis: str, smoothing: float) -> str:
     """Every point of the curves as CSV; `smoothed` is empty where nothing is smoothed, and for validation."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["run", "name", "kind", "metric", charts.AXES[axis], "value", "smoothed"])
+    writer.writerow(["run", "name", "kind", "metric", AXES[axis], "value", "smoothed"])
     for curve in curves:
         for metric in metrics:
             for kind in ("train", "validation"):

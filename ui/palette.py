@@ -9,8 +9,9 @@ import streamlit as st
 
 from cortex import templates
 from cortex.graph import Graph, GraphError, Node
+from cortex.kind import FAMILIES
 from cortex.ports import free_port
-from cortex.registry import FAMILIES, KINDS, ordered
+from cortex.registry import KINDS, ordered
 from ui import session
 from ui.plain import plain
 

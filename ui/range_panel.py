@@ -14,11 +14,11 @@ from cortex.graph import Graph, to_json
 from cortex.lr_range import STEPS
 from cortex.metrics import EventReader
 from cortex.places import Places, write_atomically
-from cortex.runs import process_started
+from cortex.processes import process_started
 from ui import session, start
-from ui.charts import frame_layout
 from ui.plain import plain
 from ui.plot import show_chart
+from ui.strokes import frame_layout
 from ui.theme import PALETTE, theme
 
 

@@ -14,8 +14,9 @@ from cortex import units
 from cortex.comparable import names
 from cortex.curves import Columns, CurveReader
 from cortex.metrics import Progress
-from cortex.runs import Run, RunError, summary
-from ui.charts import Curve
+from cortex.run_summary import summary
+from cortex.runs import Run, RunError
+from ui.curve import Curve
 
 __all__ = ["best_of", "columns", "curve", "curves", "flops_of", "levels", "names", "read_summary"]
 

@@ -9,8 +9,8 @@ import pandas as pd
 import streamlit as st
 
 from cortex import units
-from cortex.compare import settings as settings_of
 from cortex.graph import Graph
+from cortex.graph_settings import settings as settings_of
 from cortex.origin import moment_text, origin
 from cortex.runs import ACTIVE, Run, RunError
 from cortex.timeline import timeline

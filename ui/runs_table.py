@@ -10,7 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from cortex import run_columns as columns
-from cortex import units
+from cortex import run_groups, run_settings, units
 from cortex.run_columns import COLUMNS
 from cortex.spread import mean_interval
 from ui import runs_view
@@ -35,7 +35,7 @@ def first_look(rows: Sequence[dict[str, Any]]) -> None:
 def table(view: View) -> None:
     """Draw the table. Ticking sets TICKED and keeps the runs in the URL."""
     if view.by:
-        groups = columns.groups_in_order(columns.grouped(view.rows, view.by), view.sort, view.reverse)
+        groups = run_groups.groups_in_order(run_groups.grouped(view.rows, view.by), view.sort, view.reverse)
         frame, config = _group_frame(groups, view.by)
         members = [[row["run"] for row in group.rows] for group in groups]
     else:
@@ -122,11 +122,11 @@ def _numbers(values: list[Any]) -> Any:
     return pd.Series([value if type(value) in (int, float) else None for value in values], dtype="Float64")
 
 
-def _group_frame(groups: Sequence[columns.Group], by: str) -> tuple[pd.DataFrame, dict[str, Any]]:
+def _group_frame(groups: Sequence[run_groups.Group], by: str) -> tuple[pd.DataFrame, dict[str, Any]]:
     """n, mean and 95 % interval of each group; a dash where its runs do not predict the same tokens."""
-    settings = columns.differing_settings([row for group in groups for row in group.rows])[: columns.MOST_SETTINGS]
+    settings = run_settings.differing_settings([row for group in groups for row in group.rows])[: columns.MOST_SETTINGS]
     settings = [name for name in settings if columns.title(name) != columns.title(by)]
-    head = {columns.BY_SEEDS: "configuration", columns.BY_GROUP: "group"}.get(by) or columns.title(by)
+    head = {run_groups.BY_SEEDS: "configuration", run_groups.BY_GROUP: "group"}.get(by) or columns.title(by)
     table: list[dict[str, Any]] = []
     for group in groups:
         done = [row for row in group.rows if row["best_loss"] is not None]

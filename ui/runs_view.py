@@ -10,7 +10,9 @@ from typing import Any
 import streamlit as st
 
 from cortex import run_columns as columns
-from cortex.filters import STATES, FilterError, matching
+from cortex import run_groups, run_settings
+from cortex.conditions import STATES, FilterError
+from cortex.filters import matching
 from cortex.index import Index
 from ui import session
 from ui.plain import plain
@@ -22,7 +24,11 @@ FILTER, STATE, DATA, TAG, SORT, REVERSE, BY, SHOWN, ARCHIVED, RUNS = (
     "q", "state", "data", "tag", "sort", "reverse", "by", "cols", "archived", "runs",
 )  # fmt: skip
 _CHOSEN = "runs.chosen"  # the ticked runs, for those who come back from another page
-_GROUPS = {"none": columns.NO_GROUPS, "seeds of one configuration": columns.BY_SEEDS, "started together": columns.BY_GROUP}
+_GROUPS = {
+    "none": run_groups.NO_GROUPS,
+    "seeds of one configuration": run_groups.BY_SEEDS,
+    "started together": run_groups.BY_GROUP,
+}
 _HELP = (
     "Words are looked for in name, note, tags, folder, data, tokenizer and state. One field: `state:finished`, "
     "`tag:baseline`, `data:WikiText2`, `is:starred`. Conditions on any setting or measure: `lr<1e-3`, "
@@ -70,7 +76,7 @@ def view(rows: Sequence[Row]) -> View:
     sort = _sort_keys(rows).get(state.get(SORT) or "", "created")
     found = columns.in_order(found, sort, bool(state.get(REVERSE)))
     keys = [key for key in map(_key_of(rows).get, state.get(SHOWN) or ()) if key] or columns.shown_by_themselves(found)
-    by = _group_keys(rows).get(state.get(BY) or "", columns.NO_GROUPS)
+    by = _group_keys(rows).get(state.get(BY) or "", run_groups.NO_GROUPS)
     return View(found, len(kept) - len(found), len(rows) - len(kept), keys, by, sort, bool(state.get(REVERSE)), problem)
 
 
@@ -122,19 +128,19 @@ def _forget(key: str) -> None:
 def _key_of(rows: Sequence[Row]) -> dict[str, str]:
     """The columns that there are, by what they are called in lists and in the URL."""
     facts = {column.title: key for key, column in columns.COLUMNS.items()}
-    settings = dict.fromkeys(columns.differing_settings(rows))
-    settings |= dict.fromkeys(columns.all_settings(rows))
+    settings = dict.fromkeys(run_settings.differing_settings(rows))
+    settings |= dict.fromkeys(run_settings.all_settings(rows))
     return facts | {name: name for name in settings}
 
 
 def _sort_keys(rows: Sequence[Row]) -> dict[str, str]:
     facts = {columns.COLUMNS[key].title: key for key in columns.SORTS}
-    return facts | {name: name for name in columns.differing_settings(rows)}
+    return facts | {name: name for name in run_settings.differing_settings(rows)}
 
 
 def _group_keys(rows: Sequence[Row]) -> dict[str, str]:
     facts = {columns.COLUMNS[key].title: key for key in ("source", "tokenizer", "state")}
-    return _GROUPS | {name: name for name in columns.differing_settings(rows)} | facts
+    return _GROUPS | {name: name for name in run_settings.differing_settings(rows)} | facts
 
 
 def chosen_ids() -> list[str]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import streamlit as st
 
-from cortex import data, launch, units
+from cortex import data, fingerprints, graph_source, launch, units
 from cortex.builder import Plan, plan, train_config
 from cortex.checks import Issue
 from cortex.config import total_steps
@@ -19,9 +19,11 @@ from cortex.corpus import CorpusError
 from cortex.graph import Graph, Node, to_json
 from cortex.honest import known_leaks, leaks
 from cortex.places import Places, write_atomically
+from cortex.processes import process_started
 from cortex.repeat import Repeat, repeat
-from cortex.runs import ACTIVE, RESUMABLE, Run, list_runs, process_started
+from cortex.runs import ACTIVE, RESUMABLE, Run, list_runs
 from cortex.statistics import known_statistics
+from cortex.store import Prepared
 from cortex.verbs.common import share_in
 from ui import reading, session
 from ui.plain import plain
@@ -30,7 +32,7 @@ from ui.plain import plain
 _AT_ONCE = 32 * 2**20
 
 
-def look(graph: Graph, where: Places, *, wait: bool = True) -> tuple[Plan, data.Prepared | None]:
+def look(graph: Graph, where: Places, *, wait: bool = True) -> tuple[Plan, Prepared | None]:
     """The plan of a graph with what is known of its data, and the data where it is prepared.
 
     Faults of the data (no file named, not UTF-8, too short) are issues of the source node like any other, and so is a node
@@ -39,11 +41,11 @@ def look(graph: Graph, where: Places, *, wait: bool = True) -> tuple[Plan, data.
     Args:
         wait: try the model out for that, where it has not been tried yet; else `tried` has to follow.
     """
-    node = data.source_node(graph)
+    node = graph_source.source_node(graph)
     planned = plan(graph)
     if node is None or planned.issues_of(node.id):
         return planned, None
-    fault = data.outside(node, where.readable)
+    fault = graph_source.outside(node, where.readable)
     prepared = None
     if fault is None:
         try:
@@ -69,11 +71,11 @@ def tried(planned: Plan, *, wait: bool = True) -> Plan:
 
 def prepare_data(graph: Graph, where: Places) -> None:
     """Where the data of this graph is not prepared: start doing it, show how far it is, rerun when it is done."""
-    node = data.source_node(graph)
+    node = graph_source.source_node(graph)
     job = st.session_state.get(session.PREPARING, {})
     if job.get("key") != _key(node) or "pid" not in job:
-        size = data.text_size(node)
-        if data.is_remote(node):
+        size = fingerprints.text_size(node)
+        if graph_source.is_remote(node):
             st.info(
                 plain(f"{node.kind} is not on this machine yet. It comes from the Hugging Face hub, once; after that no "
                 "network is needed."), icon=":material/cloud_download:",
@@ -121,17 +123,17 @@ def _watch_preparing(node: Node, where: Places) -> None:
     st.rerun()
 
 
-def measure_data(graph: Graph, prepared: data.Prepared, where: Places) -> None:
+def measure_data(graph: Graph, prepared: Prepared, where: Places) -> None:
     """Where prepared data is not measured (statistics, reference perplexities): start doing it, show how far it is, rerun
     when it is done."""
     jobs = st.session_state.setdefault(session.MEASURING, {})
     if prepared.fingerprint not in jobs:
-        jobs[prepared.fingerprint] = _spawn_measure(graph, data.source_node(graph), where)
+        jobs[prepared.fingerprint] = _spawn_measure(graph, graph_source.source_node(graph), where)
     _watch_measuring(prepared)
 
 
 @st.fragment(run_every=0.5)
-def _watch_measuring(prepared: data.Prepared) -> None:
+def _watch_measuring(prepared: Prepared) -> None:
     jobs = st.session_state.setdefault(session.MEASURING, {})
     alive, said = _heard(jobs.get(prepared.fingerprint, {}))
     if known_statistics(prepared):
@@ -161,7 +163,7 @@ def _heard(job: dict[str, Any]) -> tuple[bool, str]:
 
 def _spawn_measure(graph: Graph, node: Node, where: Places) -> dict[str, Any]:
     where.store.mkdir(parents=True, exist_ok=True)
-    job = where.store / data.fingerprint(node)
+    job = where.store / fingerprints.fingerprint(node)
     document, log = job.with_suffix(".json"), job.with_suffix(".log")
     write_atomically(document, to_json(graph), durable=False)
     process = spawn_cortex(["measure", str(document)], log)
@@ -170,19 +172,19 @@ def _spawn_measure(graph: Graph, node: Node, where: Places) -> dict[str, Any]:
 
 def _key(node: Node) -> str:
     try:
-        return data.fingerprint(node)
+        return fingerprints.fingerprint(node)
     except CorpusError:
         return ""
 
 
-def start_run(graph: Graph, prepared: data.Prepared, where: Places, name: str | None = None) -> Run:
+def start_run(graph: Graph, prepared: Prepared, where: Places, name: str | None = None) -> Run:
     """Create a run and start its worker, which goes on whatever happens to this page, browser or server."""
     run = launch.create(graph, prepared.fingerprint, where.runs, name=name)
     launch.spawn(run)
     return run
 
 
-def start_seeds(graph: Graph, prepared: data.Prepared, where: Places, count: int) -> list[Run]:
+def start_seeds(graph: Graph, prepared: Prepared, where: Places, count: int) -> list[Run]:
     """Create runs that differ in their seed and start their workers, which take turns."""
     runs = launch.create_seeds(graph, prepared.fingerprint, where.runs, count)
     for run in runs:
@@ -218,7 +220,7 @@ def _home() -> Path:
     return Path(os.environ.get("CORTEXNODUS_HOME") or ".").absolute()
 
 
-def cost(graph: Graph, prepared: data.Prepared, parameters: int | None, where: Places) -> str:
+def cost(graph: Graph, prepared: Prepared, parameters: int | None, where: Places) -> str:
     """What training this graph takes, in words: steps and tokens, time where an equal run was measured here, and who shares
     the machine."""
     others = len(active_runs(where))
@@ -226,8 +228,8 @@ def cost(graph: Graph, prepared: data.Prepared, parameters: int | None, where: P
     return _alone(graph, prepared, parameters, where) + beside
 
 
-def _alone(graph: Graph, prepared: data.Prepared, parameters: int | None, where: Places) -> str:
-    config, source = train_config(graph), data.source_of(data.source_node(graph))
+def _alone(graph: Graph, prepared: Prepared, parameters: int | None, where: Places) -> str:
+    config, source = train_config(graph), graph_source.source_of(graph_source.source_node(graph))
     is_text = prepared.task == "Text"
     rows = prepared.count("train") // source.seq_len if is_text else prepared.row_count("train")
     per_epoch = -(-rows // (source.batch_size * config.accumulate))
@@ -253,8 +255,8 @@ def measured_speed(parameters: int | None, batch_size: int, seq_len: int, runs: 
         row = reading.read_summary(run)
         if row["parameters"] != parameters or not row["elapsed"] or (row["step"] or 0) < 20:
             continue
-        source = data.source_node(run.graph())
-        values = data.source_of(source)
+        source = graph_source.source_node(run.graph())
+        values = graph_source.source_of(source)
         if (values.batch_size, values.seq_len) == (batch_size, seq_len):
             return row["tokens"] / row["elapsed"]
     return None

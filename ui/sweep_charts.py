@@ -8,8 +8,8 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from cortex.sweep import OVER, Trial
-from ui.charts import frame_layout
+from cortex.trials import OVER, Trial
+from ui.strokes import frame_layout
 from ui.theme import PALETTE, Theme
 
 _HEIGHT = 340

@@ -6,28 +6,16 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
-import pandas as pd
 import streamlit as st
 
 from cortex import units
 from cortex.runs import RunError
-from cortex.sweep import (
-    GOING,
-    OBJECTIVES,
-    OVER,
-    Sweep,
-    Trial,
-    best_of,
-    list_sweeps,
-    name_of,
-    overview,
-    seconds_left,
-    sweep_state,
-    trials,
-)
+from cortex.sweep import OBJECTIVES, Sweep, list_sweeps, name_of
+from cortex.trials import GOING, OVER, Trial, best_of, seconds_left, sweep_state, trials
 from ui import page, reading, session, sweep_charts
 from ui.plain import plain
 from ui.plot import show_chart
+from ui.sweep_tables import all_sweeps, trials_table
 from ui.theme import theme
 
 _POLL_SECONDS = 2.0
@@ -58,7 +46,7 @@ def show() -> None:
     st.selectbox("Sweep", list(sweeps), key=_CHOICE, format_func=lambda name: _label(sweeps[name]), on_change=_choose)
     session.keep_in_url(sweep=chosen)
     if len(sweeps) > 1:
-        _all(sweeps)
+        all_sweeps(sweeps)
     sweep = sweeps[chosen]
     try:
         state = sweep_state(sweep, trials(sweep, reading.read_summary))
@@ -80,47 +68,6 @@ def _choose() -> None:
     st.query_params["sweep"] = st.session_state[_CHOICE]
 
 
-def _all(sweeps: Mapping[str, Sweep]) -> None:
-    """Every sweep in a row; ticking one shows it."""
-    part = st.expander(f"All {len(sweeps):,} sweeps", on_change="rerun", key="sweep.open.all")
-    if not part.open:
-        return
-    with part:
-        rows = [overview(sweep, _known(sweep)) for sweep in sweeps.values()]
-        frame = pd.DataFrame(
-            {
-                "name": [row["name"] for row in rows],
-                "state": [row["state"] for row in rows],
-                "over": [row["over"] / row["trials"] if row.get("trials") else None for row in rows],
-                "trials": [row.get("trials") for row in rows],
-                "method": [row.get("method") for row in rows],
-                "best": [row.get("best") for row in rows],
-                "compared by": [OBJECTIVES.get(row.get("objective")) for row in rows],
-                "begun": [pd.to_datetime(row.get("created"), errors="coerce") for row in rows],
-            }
-        )
-        event = st.dataframe(
-            frame, key=f"sweep.all.{len(rows)}", hide_index=True, placeholder=units.UNKNOWN, on_select="rerun",
-            selection_mode="single-row", height=min(38 + 35 * len(rows), 240),
-            column_config={
-                "over": st.column_config.ProgressColumn(format="percent", min_value=0.0, max_value=1.0, width="small"),
-                "best": st.column_config.NumberColumn(format="%.4f"),
-                "begun": st.column_config.DatetimeColumn(format="D MMM HH:mm"),
-            },
-        )  # fmt: skip
-        for index in event.selection.rows:
-            if index < len(rows) and st.query_params.get("sweep") != rows[index]["sweep"]:
-                st.query_params["sweep"] = rows[index]["sweep"]
-                st.rerun()
-
-
-def _known(sweep: Sweep) -> list[Trial] | None:
-    try:
-        return trials(sweep, reading.read_summary)
-    except RunError:
-        return None
-
-
 def _label(sweep: Sweep) -> str:
     return f"{name_of(sweep)} · {sweep.id[:15]}"
 
@@ -139,7 +86,7 @@ def _live(sweep: Sweep, state_before: str) -> None:
     _said(sweep, found, state)
     if any(trial.loss is not None for trial in found):
         _charts(record, found)
-    _table(sweep, record, found)
+    trials_table(sweep, record, found, _go)
     _folded(sweep, record)
     if _GO in st.session_state:
         st.rerun()
@@ -224,59 +171,6 @@ def _charts(record: Mapping[str, Any], found: list[Trial]) -> None:
             show_chart(chart, key="sweep.setting", clicked=_go)
 
 
-def _table(sweep: Sweep, record: Mapping[str, Any], found: list[Trial]) -> None:
-    rows = [trial.row or {} for trial in found]
-    best = best_of(found)
-    names = [axis["key"] for axis in record["space"]]
-    columns: dict[str, list[Any]] = {
-        "trial": [trial.number for trial in found],
-        "state": [trial.state + (", best" if best and trial.number == best.number else "") for trial in found],
-        **{name: _column([(trial.values or {}).get(name) for trial in found]) for name in names},
-        "loss": [row.get("best_loss") for row in rows],
-        "bits per byte": [row.get("bits_per_byte") for row in rows],
-        "perplexity": [row.get("best_perplexity") for row in rows],
-        "at step": [row.get("best_step") for row in rows],
-        "parameters": [row.get("parameters") for row in rows],
-        "minutes": [row["elapsed"] / 60 if row.get("elapsed") else None for row in rows],
-        "why": [trial.why for trial in found],
-    }
-    hidden = {"loss", "perplexity"} if record["objective"] == "bits_per_byte" else {"bits per byte"}
-    hidden |= {name for name in ("why", "minutes") if not any(columns[name])}
-    hidden |= {"parameters"} if len(set(columns["parameters"]) - {None}) < 2 else set()
-    frame = pd.DataFrame({name: values for name, values in columns.items() if name not in hidden})
-    number = st.column_config.NumberColumn
-    event = st.dataframe(
-        frame,
-        key=f"sweep.table.{sweep.id}.{sum(trial.run is not None for trial in found)}",
-        hide_index=True,
-        placeholder=units.UNKNOWN,
-        on_select="rerun",
-        selection_mode="single-row",
-        height=min(38 + 35 * len(found), 360),
-        column_config={
-            "loss": number(format="%.4f", help="Lowest validation loss, nats per token."),
-            "bits per byte": number(format="%.4f"),
-            "perplexity": number(format="%,.1f"),
-            "at step": number(format="localized"),
-            "parameters": number(format="localized"),
-            "minutes": number(format="%.2f"),
-            **{name: number(format="%.4g") for name in names if frame[name].dtype.kind in "if"},
-        },
-    )
-    st.caption("Tick a row to see its run. A head sorts.")
-    for index in event.selection.rows:
-        if index < len(found) and found[index].run:
-            _go(found[index].run.id)
-
-
-def _column(values: list[Any]) -> list[Any]:
-    """A column of one type, which a table can sort."""
-    known = [value for value in values if value is not None]
-    if all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in known):
-        return values
-    return [None if value is None else str(value) for value in values]
-
-
 def _folded(sweep: Sweep, record: Mapping[str, Any]) -> None:
     from cortex.space import shown
 
@@ -287,7 +181,7 @@ def _folded(sweep: Sweep, record: Mapping[str, Any]) -> None:
         for skip in record.get("skipped") or []:
             if isinstance(skip, dict) and isinstance(skip.get("values"), dict):
                 st.caption(plain(f"Skipped: {shown(skip['values'])}: {skip.get('fault')}"))
-        log = sweep.log_tail()
+        log = sweep.log_tail(20)
         if log:
             st.code(log, language=None)
 
@@ -316,7 +210,7 @@ def _go(run: str | None) -> None:
 
 
 def _stop(sweep: Sweep) -> None:
-    from cortex.sweep import stop_sweep
+    from cortex.trials import stop_sweep
 
     try:
         stop_sweep(sweep)

@@ -7,9 +7,9 @@ from typing import Any
 
 import streamlit as st
 
-from cortex.data import source_node
 from cortex.gallery import graph_for
 from cortex.graph import Graph, Node
+from cortex.graph_source import source_node
 from cortex.params import Choice, complete
 from cortex.registry import KINDS, ordered
 from cortex.source_params import BATCH_PARAMS, PLACE_PARAMS

@@ -9,11 +9,12 @@ import streamlit as st
 
 from cortex.runs import Run
 from ui import charts, reading, run_files, run_parts
+from ui.curve import Curve
 from ui.plot import show_chart
 from ui.theme import theme
 
 
-def details(run: Run, row: dict[str, Any], curve: charts.Curve) -> None:
+def details(run: Run, row: dict[str, Any], curve: Curve) -> None:
     """Each part under its name, closed at first."""
     parts: dict[str, Callable[[], None]] = {
         "Learning rate, gradient norm, throughput": lambda: _other_curves(curve),
@@ -29,7 +30,7 @@ def details(run: Run, row: dict[str, Any], curve: charts.Curve) -> None:
                 draw()
 
 
-def _other_curves(curve: charts.Curve) -> None:
+def _other_curves(curve: Curve) -> None:
     for column, metric in zip(st.columns(3), ("lr", "grad_norm", "tokens_per_second"), strict=True):
         chart = charts.figure([curve], metric, "step", theme(), height=260)
         chart.update_layout(showlegend=False)

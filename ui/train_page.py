@@ -8,11 +8,13 @@ import streamlit as st
 
 from cortex import units
 from cortex.builder import train_config
-from cortex.data import Prepared, source_node
 from cortex.graph import Graph
+from cortex.graph_source import source_node
+from cortex.lines import MOST_POINTS
 from cortex.places import Places
 from cortex.report import start_notes
 from cortex.runs import ACTIVE, Run, list_runs, summary_name
+from cortex.store import Prepared
 from ui import charts, page, reading, session, start
 from ui.controls import controls
 from ui.plain import plain
@@ -163,7 +165,7 @@ def _curves(run: Run) -> None:
         for note in start_notes({"cut_rows": curve.cut_rows, "unseen_labels": curve.unseen_labels}):
             st.caption(plain(f"{note[:1].upper()}{note[1:]}."))
         dashed = " Dashed: models that only count tokens, on the same split." if levels else ""
-        points, most = curve.columns.points("train"), charts.MOST_POINTS
+        points, most = curve.columns.points("train"), MOST_POINTS
         thinned = f" Of {points:,} training points {most:,} are drawn, every extreme among them." if points > most else ""
         st.caption(
             "Thin: training, each point the mean since the last one, with dropout. Bold: the whole validation split, without."

@@ -14,8 +14,8 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from cortex import units
 from cortex.corpus import CorpusError
-from cortex.data import EXAMPLES, placed
 from cortex.files import SUFFIXES, files_of, named
+from cortex.graph_source import EXAMPLES, placed
 from cortex.places import write_atomically
 from ui import session
 from ui.plain import plain

@@ -13,9 +13,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cortex.kind import Sizes
 from cortex.kinds.common import DROPOUT, WIDTH, Cache
 from cortex.params import FROM_INPUT, Bool, Float, Int
-from cortex.registry import Sizes, divides, register
+from cortex.registry import divides, register
 
 _LEAST_ROOM = 64  # positions of the first cache
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import nn
 
-from cortex.kinds.common import WIDTH
-from cortex.params import FROM_INPUT, FROM_VOCABULARY, Bool, Choice, Float, Int, NodeName
+from cortex.kinds.common import INCOMING_WIDTH
+from cortex.params import FROM_VOCABULARY, Bool, Choice, Float, Int, NodeName
 from cortex.registry import register
 
 
@@ -14,7 +14,7 @@ from cortex.registry import register
     family="linear",
     shape="… in_features -> … out_features",
     params={
-        "in_features": Int(default="auto", **WIDTH, auto=FROM_INPUT, help="Width of what comes in."),
+        "in_features": INCOMING_WIDTH,
         "out_features": Int(
             default="auto",
             low=1,
@@ -41,7 +41,7 @@ class Linear(nn.Linear):
     family="norm",
     shape="… normalized_shape -> … normalized_shape",
     params={
-        "normalized_shape": Int(default="auto", **WIDTH, auto=FROM_INPUT, help="Width of what comes in."),
+        "normalized_shape": INCOMING_WIDTH,
         "eps": Float(default=1e-5, low=1e-12, high=0.1, help="Added to the variance, so that nothing is divided by 0."),
     },
 )
@@ -57,7 +57,7 @@ class LayerNorm(nn.LayerNorm):
     family="norm",
     shape="… normalized_shape -> … normalized_shape",
     params={
-        "normalized_shape": Int(default="auto", **WIDTH, auto=FROM_INPUT, help="Width of what comes in."),
+        "normalized_shape": INCOMING_WIDTH,
         "eps": Float(default=1e-6, low=1e-12, high=0.1, help="Added to the mean square, so that nothing is divided by 0."),
     },
 )

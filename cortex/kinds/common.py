@@ -10,13 +10,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cortex.params import Float
+from cortex.params import FROM_INPUT, Float, Int
 from cortex.registry import register
 
 # What a module keeps of the positions that it has seen.
 Cache = dict[str, Any]
 
 WIDTH = dict(low=1, high=65_536)
+INCOMING_WIDTH = Int(default="auto", **WIDTH, auto=FROM_INPUT, help="Width of what comes in.")
 DROPOUT = dict(low=0.0, high=0.95)
 
 ACTIVATIONS = ("GELU", "tanh-GELU", "ReLU", "SiLU")

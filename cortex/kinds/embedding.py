@@ -9,9 +9,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cortex.kinds.common import DROPOUT, WIDTH, Cache, Dropout, reaches_the_sequence
-from cortex.params import FROM_INPUT, FROM_VOCABULARY, Float, Int, NodeName
+from cortex.kinds.common import DROPOUT, INCOMING_WIDTH, WIDTH, Cache, Dropout, reaches_the_sequence
+from cortex.params import FROM_VOCABULARY, Float, Int, NodeName, Param
 from cortex.registry import register
+
+_PLACES: dict[str, Param] = {
+    "max_len": Int(default=512, low=1, high=1_000_000, help="Longest sequence, in tokens, that has positions."),
+    "d_model": INCOMING_WIDTH,
+}
+_DROPOUT = Float(default=0.1, **DROPOUT, help="Share of values set to 0 at random in training, after the positions are added.")
 
 
 def _embeds_the_vocabulary(values: Mapping[str, Any], sizes: Mapping[str, int]) -> Iterator[tuple[str, str, str]]:
@@ -69,11 +75,8 @@ class Embedding(nn.Embedding):
     shape="B T d_model -> B T d_model",
     cached=True,
     params={
-        "max_len": Int(default=512, low=1, high=1_000_000, help="Longest sequence, in tokens, that has positions."),
-        "d_model": Int(default="auto", **WIDTH, auto=FROM_INPUT, help="Width of what comes in."),
-        "dropout": Float(
-            default=0.1, **DROPOUT, help="Share of values set to 0 at random in training, after the positions are added."
-        ),
+        **_PLACES,
+        "dropout": _DROPOUT,
     },
     check=reaches_the_sequence,
 )
@@ -104,14 +107,11 @@ class PositionalEncoding(nn.Module):
     shape="B T d_model -> B T d_model",
     cached=True,
     params={
-        "max_len": Int(default=512, low=1, high=1_000_000, help="Longest sequence, in tokens, that has positions."),
-        "d_model": Int(default="auto", **WIDTH, auto=FROM_INPUT, help="Width of what comes in."),
+        **_PLACES,
         "init_std": Float(
             default=0.02, low=1e-4, high=10.0, help="Standard deviation of the first weights, drawn from a normal distribution."
         ),
-        "dropout": Float(
-            default=0.1, **DROPOUT, help="Share of values set to 0 at random in training, after the positions are added."
-        ),
+        "dropout": _DROPOUT,
     },
     check=reaches_the_sequence,
 )

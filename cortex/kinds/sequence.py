@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cortex.kinds.common import WIDTH, Cache
+from cortex.kinds.common import INCOMING_WIDTH, WIDTH, Cache
 from cortex.params import FROM_INPUT, Bool, Choice, Int
 from cortex.registry import divides, register
 
@@ -27,7 +27,7 @@ def _groups_fit(values: Mapping[str, Any], sizes: Mapping[str, int]) -> Iterator
     cached=True,
     causal=lambda values: values["causal"],
     params={
-        "in_channels": Int(default="auto", **WIDTH, auto=FROM_INPUT, help="Width of what comes in."),
+        "in_channels": INCOMING_WIDTH,
         "out_channels": Int(default="auto", **WIDTH, auto=FROM_INPUT, help="Width of what goes out."),
         "kernel_size": Int(default=3, low=1, high=1024, help="Positions that each output is made of."),
         "dilation": Int(default=1, low=1, high=1024, help="Distance of these positions from each other."),

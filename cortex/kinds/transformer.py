@@ -35,6 +35,18 @@ _LAYERS = Int(default=2, low=1, high=128, help="Number of layers, one behind the
 _NORM = Bool(default=True, help="Whether a LayerNorm follows the last layer, as norm_first wants it.")
 
 
+class _Layer(nn.Module):
+    """The feed-forward network of a layer, whose `dropout` stands where it joins the residual."""
+
+    def _add_feed_forward(self, d_model: int, dim_feedforward: int, activation: str) -> None:
+        self.activation = activation
+        self.linear1 = nn.Linear(d_model, dim_feedforward)
+        self.linear2 = nn.Linear(dim_feedforward, d_model)
+
+    def _feed_forward(self, x: Tensor) -> Tensor:
+        return self.dropout(self.linear2(activate(self.activation, self.linear1(x))))  # (B, T, C)
+
+
 @register(
     role="module",
     family="attention",
@@ -44,17 +56,16 @@ _NORM = Bool(default=True, help="Whether a LayerNorm follows the last layer, as 
     params={**_LAYER, "causal": _CAUSAL},
     check=divides("nhead", "d_model"),
 )
-class TransformerEncoderLayer(nn.Module):
+class TransformerEncoderLayer(_Layer):
     """Attention over the whole sequence, then a feed-forward network, each added to its input (Vaswani et al. 2017)."""
 
     def __init__(
         self, d_model: int, nhead: int, dim_feedforward: int, dropout: float, activation: str, norm_first: bool, causal: bool
     ) -> None:
         super().__init__()
-        self.norm_first, self.activation = norm_first, activation
+        self.norm_first = norm_first
         self.self_attn = MultiheadAttention(d_model, nhead, causal, 0.0, True)
-        self.linear1 = nn.Linear(d_model, dim_feedforward)
-        self.linear2 = nn.Linear(dim_feedforward, d_model)
+        self._add_feed_forward(d_model, dim_feedforward, activation)
         self.norm1 = nn.LayerNorm(d_model)
         self.norm2 = nn.LayerNorm(d_model)
         self.dropout = Dropout(dropout)
@@ -66,9 +77,6 @@ class TransformerEncoderLayer(nn.Module):
             return x + self._feed_forward(self.norm2(x))  # (B, T, C)
         x = self.norm1(x + self.dropout(self.self_attn(x, x, x, cache, mask)))  # (B, T, C)
         return self.norm2(x + self._feed_forward(x))  # (B, T, C)
-
-    def _feed_forward(self, x: Tensor) -> Tensor:
-        return self.dropout(self.linear2(activate(self.activation, self.linear1(x))))  # (B, T, C)
 
 
 @register(
@@ -115,7 +123,7 @@ class TransformerEncoder(nn.Module):
     params=_LAYER,
     check=divides("nhead", "d_model"),
 )
-class TransformerDecoderLayer(nn.Module):
+class TransformerDecoderLayer(_Layer):
     """Causal attention over tgt, attention over memory, then a feed-forward network, each added to its input.
 
     Vaswani et al. 2017, section 3.1; memory is what an encoder made of another sequence.
@@ -125,11 +133,10 @@ class TransformerDecoderLayer(nn.Module):
         self, d_model: int, nhead: int, dim_feedforward: int, dropout: float, activation: str, norm_first: bool
     ) -> None:
         super().__init__()
-        self.norm_first, self.activation = norm_first, activation
+        self.norm_first = norm_first
         self.self_attn = MultiheadAttention(d_model, nhead, True, 0.0, True)
         self.multihead_attn = MultiheadAttention(d_model, nhead, False, 0.0, True)
-        self.linear1 = nn.Linear(d_model, dim_feedforward)
-        self.linear2 = nn.Linear(dim_feedforward, d_model)
+        self._add_feed_forward(d_model, dim_feedforward, activation)
         self.norm1 = nn.LayerNorm(d_model)
         self.norm2 = nn.LayerNorm(d_model)
         self.norm3 = nn.LayerNorm(d_model)
@@ -146,9 +153,6 @@ class TransformerDecoderLayer(nn.Module):
         x = self.norm1(x + self.dropout(self.self_attn(x, x, x, own)))  # (B, T, C)
         x = self.norm2(x + self.dropout(self.multihead_attn(x, memory, memory, other, memory_mask)))  # (B, T, C)
         return self.norm3(x + self._feed_forward(x))  # (B, T, C)
-
-    def _feed_forward(self, x: Tensor) -> Tensor:
-        return self.dropout(self.linear2(activate(self.activation, self.linear1(x))))  # (B, T, C)
 
 
 @register(

@@ -15,8 +15,8 @@ from cortex.places import Places, json_line, places
 from cortex.runs import Run
 
 if TYPE_CHECKING:
-    from cortex.data import Prepared
     from cortex.graph import Node
+    from cortex.store import Prepared
 
 OK, FAILED, USER_ERROR, INTERRUPTED = 0, 1, 2, 130
 
@@ -57,14 +57,14 @@ def load_source(arguments: argparse.Namespace) -> Node:
 
     A document is read without torch, which takes longer to load than a prepared text takes to find.
     """
-    from cortex import data
+    from cortex import graph_source
     from cortex.params import complete, problems
     from cortex.registry import KINDS
 
     path = Path(arguments.graph) if arguments.graph else None
     plain = path and path.name != "run.json" and not (arguments.preset or arguments.settings or arguments.recipe)
     graph = from_json(read_text(path), arguments.graph) if plain else load_graph(arguments)
-    node = data.source_node(graph)
+    node = graph_source.source_node(graph)
     if node is None:
         raise UserError(f"{arguments.graph or arguments.preset}: expected a graph with one data source")
     kind = KINDS[node.kind]

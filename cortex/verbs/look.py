@@ -53,7 +53,7 @@ def kinds(arguments: argparse.Namespace) -> int:
 
 def check(arguments: argparse.Namespace) -> int:
     """List every fault of a graph, or its shapes and parameters."""
-    from cortex import data
+    from cortex import data, graph_source
     from cortex.builder import plan
     from cortex.checks import Issue
     from cortex.corpus import CorpusError
@@ -73,7 +73,7 @@ def check(arguments: argparse.Namespace) -> int:
         print_json({"ok": False, "issues": faults})
         return USER_ERROR
     planned = plan(graph)
-    node = data.source_node(graph)
+    node = graph_source.source_node(graph)
     found: list[Issue] = []
     references, prepared, notes = None, None, []
     if node is not None and not planned.issues_of(node.id):
@@ -116,13 +116,16 @@ def check(arguments: argparse.Namespace) -> int:
 
 def _notes(prepared: Prepared, node: Node) -> list[str]:
     """What has to be said of the rows of a task."""
-    from cortex import data
+    from cortex import data, graph_source
 
     if prepared.task == "Text":
         return []
     rows = f"{prepared.row_count('train'):,} training rows, {prepared.row_count('validation'):,} for validation"
     said = start_notes(
-        {"cut_rows": data.cut_rows(prepared, data.source_of(node).seq_len), "unseen_labels": prepared.meta["unseen_labels"]}
+        {
+            "cut_rows": data.cut_rows(prepared, graph_source.source_of(node).seq_len),
+            "unseen_labels": prepared.meta["unseen_labels"],
+        }
     )
     return [rows + (f", labels {', '.join(prepared.labels)}" if prepared.labels else ""), *said]
 

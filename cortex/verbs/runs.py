@@ -7,7 +7,8 @@ import sys
 
 from cortex import deleting, labels, units
 from cortex import run_columns as columns
-from cortex.filters import FilterError, matching
+from cortex.conditions import FilterError
+from cortex.filters import matching
 from cortex.index import Index, Row
 from cortex.measured import RATES
 from cortex.report import print_json, print_table

@@ -1,39 +1,28 @@
-"""Verbs of sweeps: sweep starts, resumes or stops one; sweeps lists them, or the trials of one."""
+"""Verb: sweep, which starts a sweep, resumes it or asks it to stop."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from cortex.report import print_json, print_table
-from cortex.runs import summary
-from cortex.sweep import (
-    METHODS,
-    OBJECTIVES,
-    Sweep,
-    Trial,
-    best_of,
-    find_sweep,
-    list_sweeps,
-    overview,
-    stop_sweep,
-    trials,
-)
-from cortex.units import UNKNOWN, count, duration, loss
+from cortex.report import print_json
+from cortex.sweep import METHODS, OBJECTIVES, Sweep, find_sweep
+from cortex.trials import Trial, best_of, overview, stop_sweep, trials
+from cortex.units import count, loss
 from cortex.verbs.common import FAILED, INTERRUPTED, OK, Told, UserError, load_graph, places_of
+from cortex.verbs.numbers import between, positive
 
 if TYPE_CHECKING:
     from cortex.graph import Graph
     from cortex.space import Axis
     from cortex.sweep_check import Checker
-    from cortex.sweep_driver import Settings
+    from cortex.sweep_making import Settings
 
 TRIALS = 20  # of a method that draws
 
 
-def add_options(parser: argparse.ArgumentParser, positive: Callable[[str], int], minutes: Callable[[str], float]) -> None:
+def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of the verb sweep, besides its graph."""
     lists = "values of a setting, every combination once: training.lr=1e-4,3e-4; may be repeated"
     parser.add_argument("--grid", action="append", default=[], metavar="KEY=VALUES", help=lists)
@@ -43,7 +32,9 @@ def add_options(parser: argparse.ArgumentParser, positive: Callable[[str], int],
     parser.add_argument("--trials", type=positive, metavar="N", help=f"trials that are drawn (default: {TRIALS})")
     parser.add_argument("--seed", type=int, default=1, metavar="S", help="of what is drawn, not of the trials (default: 1)")
     parser.add_argument("--max-steps", type=positive, metavar="N", help="end each trial after N steps; changes nothing else")
-    parser.add_argument("--max-minutes", type=minutes, metavar="M", help="time budget of each trial; its schedule is fitted")
+    parser.add_argument(
+        "--max-minutes", type=between(0.01, 1e6), metavar="M", help="time budget of each trial; its schedule is fitted"
+    )
     parser.add_argument("--epochs", type=positive, metavar="N", help="length of each trial, and of its schedule")
     early = "stop a trial whose best so far is worse than the median of the others' at the same step"
     parser.add_argument("--early-stop", action="store_true", help=early)
@@ -84,7 +75,7 @@ def _stop(found: Sweep) -> int:
 def _start(arguments: argparse.Namespace) -> int:
     from cortex.data import prepare
     from cortex.sweep_check import Checker, SpaceError, planned_trials
-    from cortex.sweep_driver import make_sweep
+    from cortex.sweep_making import make_sweep
 
     graph, where = load_graph(arguments), places_of(arguments)
     axes, settings = _axes(graph, arguments), _settings(graph, arguments)
@@ -128,7 +119,7 @@ def _axes(graph: Graph, arguments: argparse.Namespace) -> list[Axis]:
 
 def _settings(graph: Graph, arguments: argparse.Namespace) -> Settings:
     from cortex.hopeless import GRACE, OTHERS
-    from cortex.sweep_driver import Settings
+    from cortex.sweep_making import Settings
 
     budgets = {"steps": arguments.max_steps, "minutes": arguments.max_minutes, "epochs": arguments.epochs}
     budget = {name: value for name, value in budgets.items() if value}
@@ -238,60 +229,6 @@ class _Reporter:
             self._best = found if better else self._best
             result = f"{self._objective} {loss(found)}{', best so far' if better else ''}"
             print(f"{at}: {event['state']}, {result}" + (f" ({event['why']})" if event["why"] else ""), flush=True)
-
-
-def sweeps(arguments: argparse.Namespace) -> int:
-    """The sweeps, or the trials of one."""
-    root = places_of(arguments).runs
-    if arguments.sweep:
-        return _list_trials(arguments, find_sweep(arguments.sweep, root))
-    rows = [overview(found) for found in list_sweeps(root)]
-    if arguments.json:
-        for row in rows:
-            print_json(row)
-        return OK
-    if not rows:
-        print(f"no sweeps in {root}; python -m cortex sweep --preset small --grid training.lr=3e-4,1e-3 starts one")
-        return OK
-    print_table(
-        ["sweep", "state", "trials over", "best", "compared by", "of trial", "time left"],
-        [
-            [row["sweep"], row["state"], f"{row['over']} of {row['trials']}", loss(row["best"]),
-             OBJECTIVES.get(row["objective"], UNKNOWN), row["best_trial"] or UNKNOWN, duration(row["seconds_left"])]
-            if row["state"] != "damaged" else [row["sweep"], f"damaged: {row['error']}"] + [""] * 5
-            for row in rows
-        ],
-    )  # fmt: skip
-    return OK
-
-
-def _list_trials(arguments: argparse.Namespace, found: Sweep) -> int:
-    from cortex.space import written
-
-    known = trials(found, summary)
-    if arguments.json:
-        for trial in known:
-            row = trial.row or {}
-            facts = {"trial": trial.number, "run": trial.run.id if trial.run else None, "values": dict(trial.values or {})}
-            facts |= {"state": trial.state, "loss": trial.loss, "why": trial.why}
-            print_json(facts | {key: row.get(key) for key in ("best_step", "step", "elapsed", "best_loss", "bits_per_byte")})
-        return OK
-    keys = [axis["key"] for axis in found.record()["space"]]
-    best = best_of(known)
-    print_table(
-        ["trial", "state", *keys, OBJECTIVES[found.record()["objective"]], "at step", "time", "run"],
-        [
-            [f"{trial.number}{' *' if trial is best else ''}", trial.state,
-             *(written((trial.values or {}).get(key, UNKNOWN)) for key in keys), loss(trial.loss),
-             (trial.row or {}).get("best_step") or UNKNOWN, duration((trial.row or {}).get("elapsed")),
-             trial.run.id if trial.run else UNKNOWN]
-            for trial in known
-        ],
-    )  # fmt: skip
-    for trial in known:
-        if trial.why:
-            print(f"trial {trial.number}: {trial.why}")
-    return OK
 
 
 def _told(found: Sweep, best: Trial) -> str:

@@ -1,49 +1,50 @@
-"""Verbs that train: train, resume, extend; and those that ask something of a run: stop, pause, save.
+"""Verbs that train: train, resume, extend.
 
-torch is imported late, so that a run is claimed, and a request made, at once.
+torch is imported late, so that a run is claimed at once.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cortex.graph import Graph
 from cortex.report import Reporter, print_json
-from cortex.runs import ACTIVE, Run, RunError, find_run, list_runs, process_started, summary
+from cortex.run_summary import summary
+from cortex.runs import ACTIVE, Run, find_run
 from cortex.units import loss, perplexity, share
 from cortex.verbs.common import FAILED, INTERRUPTED, OK, Told, UserError, load_graph, places_of, prepared_for, refuse
 
 if TYPE_CHECKING:
-    from cortex.data import Prepared
     from cortex.ranks import Ranks
     from cortex.status import Status
+    from cortex.store import Prepared
+from cortex.verbs.torchrun import follow, join_others, launcher, leave_others, refuse_torchrun, restarted
 
 
 def train(arguments: argparse.Namespace) -> int:
     """Train a graph, or start a run that was created."""
     folder = Path(arguments.graph) if arguments.graph else None
     if folder and os.path.isfile(folder / "run.json"):
-        _alone("a run that was created")
+        refuse_torchrun("a run that was created")
         return _start_created(arguments, Run(folder.absolute()))
     if arguments.seeds:
-        _alone("--seeds")
+        refuse_torchrun("--seeds")
         if arguments.now:
             raise UserError("--now does not go with --seeds; CORTEXNODUS_SLOTS=N lets N runs train at once")
     from cortex import launch
 
     graph, where = _with_budget(load_graph(arguments), arguments), places_of(arguments)
     prepared = ready(graph, arguments)
-    processes = _join_others(graph)
+    processes = join_others(graph)
     if processes and processes.rank:
-        return _follow(processes, where.store)
-    facts = {"name": arguments.name, "max_steps": arguments.max_steps, "launcher": _launcher() if processes else None}
+        return follow(processes, where.store)
+    facts = {"name": arguments.name, "max_steps": arguments.max_steps, "launcher": launcher() if processes else None}
     if arguments.seeds:
         return _train_seeds(arguments, graph, prepared, where.runs)
-    run = _restarted(where.runs) if processes else None
+    run = restarted(where.runs) if processes else None
     again = run is not None
     run = run or launch.create(graph, prepared.fingerprint, where.runs, **facts)
     _say_run(arguments, run)
@@ -56,12 +57,12 @@ def ready(graph: Graph, arguments: argparse.Namespace) -> Prepared:
     """The data of a graph that can be trained here; UserError says what stands in the way."""
     import sys
 
-    from cortex import data
+    from cortex import data, graph_source
     from cortex.builder import plan
 
     refuse(plan(graph).issues)
     _check_device(graph)
-    node = data.source_node(graph)
+    node = graph_source.source_node(graph)
     prepared = prepared_for(node, places_of(arguments), Told(sys.stderr.isatty()))
     refuse(plan(graph, *prepared.sizes).issues)
     short = data.too_short(node, prepared)
@@ -105,9 +106,9 @@ def resume(arguments: argparse.Namespace) -> int:
     run = find_run(arguments.run, places_of(arguments).runs)
     if not run.requested("resume"):  # a page has asked for this very worker
         check_resumable(run)
-    processes = _join_others(run.graph())
+    processes = join_others(run.graph())
     if processes and processes.rank:
-        return _follow(processes, places_of(arguments).store)
+        return follow(processes, places_of(arguments).store)
     status = Status(run, again=True)
     return _work(arguments, run, status, queued=not arguments.now, processes=processes)
 
@@ -117,7 +118,7 @@ def extend(arguments: argparse.Namespace) -> int:
     from cortex import launch
     from cortex.status import Status
 
-    _alone("extend")
+    refuse_torchrun("extend")
     parent = find_run(arguments.run, places_of(arguments).runs)
     if bool(arguments.epochs) == bool(arguments.steps):
         raise UserError("give either --epochs N or --steps N")
@@ -132,7 +133,7 @@ def _work(arguments: argparse.Namespace, run: Run, status: Status, *, queued: bo
     reporter = Reporter(arguments.json)
     store = places_of(arguments).store
     state = work(run, store, status, on_event=reporter, queued=queued and not processes, processes=processes)
-    _leave_others(processes)
+    leave_others(processes)
     return _ended(arguments, run, state, reporter)
 
 
@@ -205,94 +206,3 @@ def _tell_seed(arguments: argparse.Namespace, run: Run) -> None:
         print_json({"event": "summary", **row})
     else:
         print(f"{row['name']}: {_result(row)}", flush=True)
-
-
-# Several processes under torchrun
-
-
-def _join_others(graph: Graph) -> Ranks | None:
-    if "TORCHELASTIC_RUN_ID" not in os.environ:
-        return None
-    from cortex import ranks
-    from cortex.builder import train_config
-    from cortex.device import pick_device
-
-    device = ranks.local_device(pick_device(train_config(graph).device))
-    return ranks.join(device)
-
-
-def _alone(what: str) -> None:
-    if "TORCHELASTIC_RUN_ID" in os.environ:
-        raise UserError(f"torchrun does not go with {what}; it trains a GRAPH.json, or resumes a run")
-
-
-def _leave_others(processes: Ranks | None) -> None:
-    if processes:
-        from cortex import ranks
-
-        ranks.leave()
-
-
-def _follow(processes: Ranks, store: Path) -> int:
-    from cortex.session import Follower
-
-    Follower(processes.share(None), store, processes).train()
-    _leave_others(processes)
-    return OK
-
-
-def _launcher() -> dict[str, Any]:
-    """The process that starts all of them again when one has failed."""
-    return {"pid": os.getppid(), "started": process_started(os.getppid())}
-
-
-def _restarted(root: Path) -> Run | None:
-    """The run that this launcher began, where it has started its processes again."""
-    from cortex.ranks import restarts
-
-    if not restarts():
-        return None
-    mine = [run for run in list_runs(root) if _launcher_of(run) == _launcher()]
-    if not mine:
-        return None
-    deadline = time.monotonic() + 30
-    while mine[0].state() in ACTIVE and time.monotonic() < deadline:  # its first process has yet to end
-        time.sleep(0.1)
-    if mine[0].requested("stop") or mine[0].state() == "finished":
-        raise UserError(f"run {mine[0].id} is {mine[0].state()}; there is nothing to start again")
-    return mine[0]
-
-
-def _launcher_of(run: Run) -> dict[str, Any] | None:
-    try:
-        return run.record().get("launcher")
-    except RunError:  # damaged, so not the one that is looked for
-        return None
-
-
-# What is asked of a run
-
-
-def stop(arguments: argparse.Namespace) -> int:
-    """Ask a run to stop."""
-    return _ask(arguments, "stop", "it keeps its best and its last weights; resume goes on from there")
-
-
-def pause(arguments: argparse.Namespace) -> int:
-    """Ask a run to pause."""
-    return _ask(arguments, "pause", "resume goes on as if it had never been left")
-
-
-def save(arguments: argparse.Namespace) -> int:
-    """Ask a run to save a checkpoint."""
-    return _ask(arguments, "save", "its last checkpoint is of that moment then")
-
-
-def _ask(arguments: argparse.Namespace, what: str, then: str) -> int:
-    run = find_run(arguments.run, places_of(arguments).runs)
-    state = run.state()
-    if state not in ACTIVE:
-        raise UserError(f"run {run.id} is {state}; there is nothing to {what}")
-    run.request(what)
-    print(f"asked run {run.id} to {what}; {then}")
-    return OK

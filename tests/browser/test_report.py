@@ -10,8 +10,9 @@ from conftest import made_lines, tiny_graph
 from playwright.sync_api import Browser, expect
 
 from cortex import labels
+from cortex.creating import create_run
 from cortex.data import prepare
-from cortex.runs import Run, create_run
+from cortex.runs import Run
 from cortex.worker import work
 
 pytestmark = pytest.mark.browser

@@ -10,8 +10,9 @@ from conftest import tiny_graph
 from playwright.sync_api import expect
 
 from cortex import labels
+from cortex.creating import create_run
 from cortex.places import to_json
-from cortex.runs import Run, create_run
+from cortex.runs import Run
 
 pytestmark = pytest.mark.browser
 _HEAD, _ROW = 38, 35

@@ -11,7 +11,8 @@ from playwright.sync_api import expect
 
 from cortex import documents
 from cortex.data import prepare
-from cortex.sweep import find_sweep, sweep_state, trials
+from cortex.sweep import find_sweep
+from cortex.trials import sweep_state, trials
 
 pytestmark = pytest.mark.browser
 

@@ -1,0 +1,52 @@
+"""Whether what comes into a loss is one score for each thing that it compares, and what is in the way where it is not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from cortex.checks import Issue, Wiring
+from cortex.shapes import Shape, is_tokens, shape_text
+from cortex.targets import Targets
+
+
+def not_compared(loss: str, targets: Targets, wiring: Wiring, shapes: Mapping[str, Shape]) -> Iterator[Issue]:
+    """The faults of a loss's input, or of the node that has made something else of it; none where it can be compared.
+
+    Args:
+        shapes: of the nodes before the loss.
+    """
+    need = targets.needs(loss)
+    source = wiring.inputs[loss]["in"]
+    shape = shapes[source]
+    dim = shape[-1]
+    head = dim.letter in ("V", "out_features")
+    number = targets.number(need.number)
+    fits = head if number is None or dim.size is None else dim.size >= number
+    if not fits or is_tokens(shape):
+        known = f", {number:,} {need.what}s" if number else ""
+        hint = f"set out_features of {source} to auto" if head else "put a Linear before it"
+        yield Issue(loss, None, f"received width {dim}, expected one score for each {need.each}{known}", hint)
+        return
+    letters = [one.letter for one in shape[:-1]]
+    if letters == (["B"] if need.per_text else ["B", "T"]):
+        return
+    if need.per_text:
+        hint = f"put a Pool before {source}"
+        yield Issue(loss, None, f"received scores of every token, {shape_text(shape)}, expected one row a text", hint)
+    elif len(letters) == 1:
+        pool = _what_pooled(source, wiring, shapes)
+        hint = "remove it, or compare the label of a text (CustomData of type Labelled)"
+        yield Issue(pool, None, f"gives one vector for a whole text, and {loss} compares every token", hint)
+        yield Issue(loss, None, f"waits for {pool}, which has a fault", "", pool)
+    else:
+        hint = "connect it to what comes of the data node itself"
+        yield Issue(loss, None, f"received scores of {'×'.join(letters)}, expected one row for each token, B×T", hint)
+
+
+def _what_pooled(source: str, wiring: Wiring, shapes: Mapping[str, Shape]) -> str:
+    """The node that made one vector of a text, behind which `source` stands."""
+    while source in wiring.inputs and not any(
+        len(shapes[before]) > len(shapes[source]) for before in wiring.inputs[source].values()
+    ):
+        source = next(iter(wiring.inputs[source].values()))
+    return source
