@@ -6,20 +6,12 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 import cortex.asked
 from cortex.asked import Asked
-from cortex.creating import create_run
-from cortex.graph import Graph
 from cortex.runs import Run
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> Run:
-    return create_run(tmp_path / "runs", Graph("g"), fingerprint="f")
 
 
 @pytest.fixture

@@ -17,11 +17,6 @@ from cortex.processes import process_started
 from cortex.runs import Run, RunError, list_runs
 
 
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    return tmp_path / "runs"
-
-
 def ended(root: Path, name: str, parent: str | None = None) -> Run:
     run = create_run(root, Graph(name), fingerprint="f", parent=parent)
     (run.path / "status.json").write_text(to_json({"state": "finished", "pid": 2**22 + 1, "pid_started": 1}))

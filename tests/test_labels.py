@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,11 +14,6 @@ from cortex.graph import Graph
 from cortex.labels import LabelError, Labels, read, update, with_tags
 from cortex.run_summary import summary
 from cortex.runs import Run, find_run, summary_name
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> Run:
-    return create_run(tmp_path / "runs", Graph("first"), fingerprint="f")
 
 
 def test_a_run_that_nobody_has_labelled_has_no_labels_and_no_file(run: Run) -> None:

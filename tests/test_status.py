@@ -6,23 +6,15 @@ import json
 import os
 import threading
 import time
-from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import MakeRun
 
 import cortex.status
-from cortex.creating import create_run
-from cortex.graph import Graph
 from cortex.processes import process_started
 from cortex.runs import Run, RunError
 from cortex.status import Status
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> Run:
-    return create_run(tmp_path / "runs", Graph("g"), fingerprint="f")
 
 
 def test_a_status_claims_its_run_for_this_process(run: Run) -> None:

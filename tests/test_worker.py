@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import MakeGraph, MakeRun, Start
+from waiting import wait_for_step
 
 from cortex.builder import plan
 from cortex.checkpoints import load_trained
 from cortex.evaluate import evaluate
 from cortex.places import Places
 from cortex.run_summary import summary
-from cortex.runs import Run
 from cortex.store import find
 from cortex.train import Event
 from cortex.worker import work
@@ -179,22 +179,12 @@ def test_the_signals_are_given_back_when_a_run_ends(make_run: MakeRun, home: Pla
 # Real processes: see test_command.py for what a terminal shows of them
 
 
-def until(run: Run, step: int, seconds: float = 30) -> None:
-    """Wait until the run has logged that step."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if any(event.get("step", 0) >= step for event in run.events()):
-            return
-        time.sleep(0.02)
-    raise AssertionError(f"no step {step}: {run.status()}, {run.log_tail()}")
-
-
 def test_a_killed_worker_is_interrupted_while_it_is_still_a_zombie(
     make_run: MakeRun, make_graph: MakeGraph, home: Places, start: Start
 ) -> None:
     run = make_run(make_graph(steps=1_000_000, eval_every=20))
     child = start("-m", "cortex", "train", str(run.path))
-    until(run, 40)
+    wait_for_step(run, 40)
     assert run.state() == "running" and run.status()["pid"] == child.pid
     child.send_signal(signal.SIGKILL)
     deadline = time.monotonic() + 5
