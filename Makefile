@@ -3,6 +3,10 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PORT ?= 8501
+# Files in the order of their names: by their number of tests, the slow ones with few tests would come last and leave a core idle.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+# Where it is set, every process that a test starts compiles the application anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: run test check unit docs clean
 
@@ -10,15 +14,15 @@ run: $(VENV)/installed
 	$(BIN)/python -m streamlit run streamlit_app.py --server.port $(PORT)
 
 test: check
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not browser"
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m browser
+	$(PYTEST) --ignore tests/browser
+	$(PYTEST) tests/browser
 
 check: $(VENV)/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
 unit: $(VENV)/installed-dev
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not browser"
+	$(PYTEST) --ignore tests/browser
 
 docs: $(VENV)/installed
 	$(BIN)/python -m cortex kinds --markdown > docs/nodes.md

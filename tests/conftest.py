@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 import os
@@ -119,6 +120,15 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Places:
     """The folders below a home of this test's own."""
     monkeypatch.setenv("CORTEXNODUS_HOME", str(tmp_path / "home"))
     return places()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _components_are_looked_for_once() -> None:
+    """Streamlit reads what every installed package says of itself when an AppTest first runs: that takes longer than a page."""
+    if "streamlit" in sys.modules:
+        from streamlit.components.v2 import manifest_scanner
+
+        manifest_scanner.scan_component_manifests = functools.cache(manifest_scanner.scan_component_manifests)
 
 
 @pytest.fixture(autouse=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import subprocess
 import sys
 from pathlib import Path
@@ -141,6 +142,7 @@ def sources() -> dict[str, Path]:
 SOURCES = sources()
 
 
+@functools.cache
 def imports(path: Path) -> list[tuple[str, bool]]:
     """Modules that a file imports, each with whether it does so at module level; imports inside functions count."""
     found: list[tuple[str, bool]] = []

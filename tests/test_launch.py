@@ -158,14 +158,14 @@ def test_what_can_be_resumed(state: str, allowed: bool, make_run: MakeRun) -> No
 
 def test_a_child_trains_with_as_many_threads_as_its_parent_did(make_run: MakeRun, make_graph: MakeGraph, home: Places) -> None:
     before = torch.get_num_threads()
-    parent = make_run(make_graph(threads=2))
+    parent = make_run(make_graph(threads=2, steps=2, eval_every=2))  # two threads of a model this small mostly wait
     try:
         assert work(parent, home.store) == "finished"
         torch.set_num_threads(1)
         document = json.loads((parent.path / "run.json").read_text())
         del document["graph"]["training"]["threads"]
         (parent.path / "run.json").write_text(json.dumps(document))
-        child = extend(parent, steps=5)
+        child = extend(parent, steps=1)
         assert work(child, home.store) == "finished"
     finally:
         torch.set_num_threads(before)

@@ -11,13 +11,18 @@ import torch
 
 from cortex.scores import Tally, are_spans, spans
 
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")
-    from seqeval.metrics import f1_score as seqeval_f1
-    from seqeval.metrics.sequence_labeling import get_entities
-    from sklearn.metrics import f1_score
-
 TAGS = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC", "E-PER", "S-LOC")
+
+
+@pytest.fixture(scope="module")
+def theirs() -> SimpleNamespace:
+    """The scores of others; loading them takes a second, which no process pays that only collects."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from seqeval.metrics import f1_score as seqeval_f1
+        from seqeval.metrics.sequence_labeling import get_entities
+        from sklearn.metrics import f1_score
+    return SimpleNamespace(spans=get_entities, seqeval_f1=seqeval_f1, f1=f1_score)
 
 
 def tally(labels: tuple[str, ...], task: str, target: str = "Label") -> Tally:
@@ -28,15 +33,15 @@ def scores_of(found: torch.Tensor, number: int) -> torch.Tensor:
     return torch.nn.functional.one_hot(found.clamp(min=0), number).float()
 
 
-def test_spans_are_those_of_seqeval_whatever_stands_beside_what() -> None:
+def test_spans_are_those_of_seqeval_whatever_stands_beside_what(theirs: SimpleNamespace) -> None:
     draw = random.Random(1)
     for _ in range(2000):
         tags = [draw.choice(TAGS) for _ in range(draw.randint(0, 8))]
-        assert spans(tags) == get_entities(tags), tags
+        assert spans(tags) == theirs.spans(tags), tags
 
 
 @pytest.mark.parametrize("few", [False, True])
-def test_f1_over_spans_is_that_of_seqeval(few: bool) -> None:
+def test_f1_over_spans_is_that_of_seqeval(few: bool, theirs: SimpleNamespace) -> None:
     draw = torch.Generator().manual_seed(1)
     counted = tally(TAGS, "Tagged")
     wanted, given = [], []
@@ -49,19 +54,18 @@ def test_f1_over_spans_is_that_of_seqeval(few: bool) -> None:
         for row in range(8):
             wanted.append([TAGS[tag] for tag in targets[row, : ends[row]].tolist()])
             given.append([TAGS[tag] for tag in found[row, : ends[row]].tolist()])
-    assert counted.result()["f1"] == pytest.approx(seqeval_f1(wanted, given))
+    assert counted.result()["f1"] == pytest.approx(theirs.seqeval_f1(wanted, given))
 
 
-def test_macro_f1_is_that_of_scikit_learn_over_the_classes_that_occur() -> None:
+def test_macro_f1_is_that_of_scikit_learn_over_the_classes_that_occur(theirs: SimpleNamespace) -> None:
     names = tuple("abcdef")
     draw = torch.Generator().manual_seed(2)
     targets, found = torch.randint(4, (60,), generator=draw), torch.randint(1, 5, (60,), generator=draw)
     counted = tally(names, "Labelled")
     for part in range(0, 60, 20):
         counted.add(scores_of(found[part : part + 20], 6), {"targets": targets[part : part + 20]})
-    assert counted.result() == pytest.approx(
-        {"accuracy": float((targets == found).float().mean()), "f1": f1_score(targets, found, average="macro", zero_division=0)}
-    )
+    f1 = theirs.f1(targets, found, average="macro", zero_division=0)
+    assert counted.result() == pytest.approx({"accuracy": float((targets == found).float().mean()), "f1": f1})
 
 
 def test_a_row_of_pairs_is_right_where_all_its_tokens_are() -> None:

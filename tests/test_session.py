@@ -125,7 +125,7 @@ def test_the_number_of_threads_is_set_and_recorded_and_a_resumed_run_has_the_sam
     monkeypatch.setattr("cortex.asked._LOOK_SECONDS", -1.0)
     before = torch.get_num_threads()
     try:
-        run = make_run(make_graph(threads=2))
+        run = make_run(make_graph(threads=2, steps=2, eval_every=2))  # two threads of a model this small mostly wait
         assert work(run, home.store) == "finished"
         assert run.events()[0]["threads"] == 2 == torch.get_num_threads()
         torch.set_num_threads(1)
