@@ -179,7 +179,8 @@ def test_settings_are_offered_with_their_values_and_the_sweep_is_started_with_wh
     ("method", "typed", "expected"),
     [
         ("grid", "fast", "'fast' is not a number"),
-        ("grid", "1e-4..1e-2", "a grid takes a list of values, not a range"),
+        ("grid", "1e-4..1e-2", "or a range that says how many: 0.0001..0.01 x5"),
+        ("grid", "1e-4..1e-2 x20 log", "20 trials, one after the other"),
         ("grid", "", "expected KEY=VALUE"),
         ("random", "log:1e-4..1e-2", "20 trials, one after the other"),
         ("random", "0.01,0.02", "no more than 2 different ones"),

@@ -134,7 +134,10 @@ def _now(value: Any) -> str:
 
 def _values(key: str, param: Param, value: Any, method: str) -> str:
     ranges = method != "grid" and isinstance(param, (Int, Float))
-    example = "a list like 1,2,3, or a range: log:LOW..HIGH, int:LOW..HIGH, LOW..HIGH" if ranges else "a list like 1,2,3"
+    numbers = isinstance(param, (Int, Float))
+    example = "a list like 1,2,3"
+    example += ", or a range: log:LOW..HIGH, int:LOW..HIGH, LOW..HIGH" if ranges else ""
+    example += ", or values spread over a range: LOW..HIGH x5, log:LOW..HIGH x5" if numbers else ""
     text = st.text_input(
         plain(key), proposed(param, value, method), key=f"sweep.values.{key}.{ranges}",
         help=plain(f"{help_of(param)} Type {example}."),
