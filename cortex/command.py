@@ -22,6 +22,7 @@ from cortex.verbs.probe import probe
 from cortex.verbs.report import AXES as REPORT_AXES
 from cortex.verbs.report import report
 from cortex.verbs.sweep import add_options, sweep, sweeps
+from cortex.verbs.sweep_away import add_away_options
 
 
 class _Parser(argparse.ArgumentParser):
@@ -121,8 +122,9 @@ def _parser() -> _Parser:
     added = verb("sweep", sweep, "Try settings of a graph, run after run; resume or stop a sweep.", takes_runs=True)
     takes_graph(added)
     add_options(added, _positive, _between(0.01, 1e6))
-    added = verb("sweeps", sweeps, "List the sweeps, or the trials of one.", takes_runs=True)
+    added = verb("sweeps", sweeps, "List the sweeps, or the trials of one; archive or delete one.", takes_runs=True)
     added.add_argument("sweep", nargs="?", metavar="SWEEP", help="a sweep's id or name")
+    add_away_options(added)
     added = verb("extend", training.extend, "Train further, in a new run, from where a run ended.", takes_runs=True)
     added.add_argument("run", metavar="RUN", help="a run's name or directory")
     added.add_argument("--epochs", type=_positive, metavar="N")

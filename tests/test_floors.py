@@ -41,8 +41,8 @@ FLOORS: dict[int, tuple[str, ...]] = {
     4: (
         "cortex.encode_rows", "cortex.expand", "cortex.feed", "cortex.hopeless", "cortex.kinds.gpt",
         "cortex.kinds.transformer", "cortex.litegraph_cards", "cortex.litegraph_sense", "cortex.measures",
-        "cortex.references", "cortex.resolve", "cortex.run_columns", "cortex.sources_hub", "cortex.train",
-        "cortex.words",
+        "cortex.references", "cortex.resolve", "cortex.run_columns", "cortex.sources_hub",
+        "cortex.sweep_deleting", "cortex.train", "cortex.words",
     ),
     5: (
         "cortex.layers", "cortex.model", "cortex.ranks", "cortex.row_store", "cortex.sound", "cortex.sources",
@@ -63,7 +63,8 @@ FLOORS: dict[int, tuple[str, ...]] = {
     9: (
         "cortex.guide", "cortex.judge", "cortex.prove", "cortex.repeat", "cortex.report_charts", "cortex.report_graphs",
         "cortex.report_tables", "cortex.sweep_check", "cortex.tpe", "cortex.verbs.data", "cortex.verbs.imports",
-        "cortex.verbs.measure", "cortex.verbs.metrics", "cortex.verbs.runs", "cortex.verbs.templates",
+        "cortex.verbs.measure", "cortex.verbs.metrics", "cortex.verbs.runs", "cortex.verbs.sweep_away",
+        "cortex.verbs.templates",
     ),
     10: (
         "cortex.report_runs", "cortex.session", "cortex.sweep_driver", "cortex.verbs.compare", "cortex.verbs.export",

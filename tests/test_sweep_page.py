@@ -23,6 +23,7 @@ from cortex.runs import Run, list_runs, process_started
 from cortex.space import parse_axis
 from cortex.sweep import Sweep, list_sweeps, trials
 from cortex.sweep_check import Checker
+from cortex.sweep_deleting import archive, archived
 from cortex.sweep_driver import Driver, Settings, make_sweep
 from cortex.worker import work
 from ui.sweep_panel import proposed, settable
@@ -134,6 +135,55 @@ def test_a_url_that_names_no_sweep_shows_the_newest(over: Sweep) -> None:
 
 
 # A new sweep
+
+
+def test_deleting_asks_says_what_stays_and_does_just_that(over: Sweep, home: Places) -> None:
+    test = sound(page("sweeps"))
+    test.button(key="sweep.delete").click()
+    sound(test.run())
+    assert "Its 4 runs stay on the Runs page" in words(test)
+    test.button(key="sweep.delete.keep").click()
+    sound(test.run())
+    assert list_sweeps(home.runs) == [over] and "Keep" not in {button.label for button in test.button}
+    test.button(key="sweep.delete").click()
+    sound(test.run())
+    test.button(key="sweep.delete.go").click()
+    sound(test.run())
+    assert list_sweeps(home.runs) == [] and len(list_runs(home.runs)) == 4 and "No sweep yet" in words(test)
+
+
+def test_deleting_takes_the_runs_along_when_that_is_ticked(over: Sweep, make_graph: MakeGraph, home: Places) -> None:
+    other = made(make_graph(), home, name="other")
+    test = sound(page("sweeps", sweep=over.id))
+    test.button(key="sweep.delete").click()
+    sound(test.run())
+    test.toggle(key="sweep.delete.runs").set_value(True)
+    sound(test.run())
+    assert "and its 4 runs with curves and checkpoints, are gone" in words(test)
+    test.button(key="sweep.delete.go").click()
+    sound(test.run())
+    assert list_sweeps(home.runs) == [other] and list_runs(home.runs) == [] and metrics(test)["State"] == "interrupted"
+
+
+def test_a_sweep_that_is_going_on_cannot_be_asked_to_be_deleted(make_graph: MakeGraph, home: Places) -> None:
+    sweep = made(make_graph(), home)
+    alive = {"state": "running", "pid": os.getpid(), "pid_started": process_started(os.getpid())}
+    (sweep.path / "status.json").write_text(json.dumps(alive))
+    assert sound(page("sweeps")).button(key="sweep.delete").disabled
+
+
+def test_an_archived_sweep_is_offered_when_it_is_asked_for(over: Sweep, make_graph: MakeGraph, home: Places) -> None:
+    other = made(make_graph(), home, name="other")
+    test = sound(page("sweeps", sweep=over.id))
+    test.button(key="sweep.archive").click()
+    sound(test.run())
+    assert archived(over) and len(test.selectbox[0].options) == 1 and "is archived" in words(test)
+    test.toggle(key="sweeps.archived").set_value(True)
+    sound(test.run())
+    assert len(test.selectbox[0].options) == 2 and any("archived" in option for option in test.selectbox[0].options)
+    assert len(sound(page("sweeps", sweep=over.id)).selectbox[0].options) == 2  # the address names it
+    archive(other, True)
+    assert len(sound(page("sweeps")).selectbox[0].options) == 2  # there is no other
 
 
 def unfolded(name: str) -> AppTest:

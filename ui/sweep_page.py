@@ -25,7 +25,8 @@ from cortex.sweep import (
     sweep_state,
     trials,
 )
-from ui import page, reading, session, sweep_charts
+from cortex.sweep_deleting import archived
+from ui import page, reading, session, sweep_away, sweep_charts
 from ui.plain import plain
 from ui.plot import show_chart
 from ui.theme import theme
@@ -43,7 +44,8 @@ def show() -> None:
         st.switch_page("pages/run.py", query_params={"run": run})
     session.show_notice()
     session.keep_in_url()
-    sweeps = {sweep.id: sweep for sweep in list_sweeps(session.where().runs)}
+    everything = {sweep.id: sweep for sweep in list_sweeps(session.where().runs)}
+    sweeps = sweep_away.listed(everything, st.query_params.get("sweep"))
     if not sweeps:
         st.info(
             "No sweep yet. Open a graph on the Build page, then Train, and unfold “Sweep” there: it trains the graph again and "
@@ -55,7 +57,8 @@ def show() -> None:
     chosen = _chosen(sweeps)
     if st.session_state.get(_CHOICE) != chosen:
         st.session_state[_CHOICE] = chosen
-    st.selectbox("Sweep", list(sweeps), key=_CHOICE, format_func=lambda name: _label(sweeps[name]), on_change=_choose)
+    choice, away = st.columns([5, 1], vertical_alignment="bottom")
+    choice.selectbox("Sweep", list(sweeps), key=_CHOICE, format_func=lambda name: _label(sweeps[name]), on_change=_choose)
     session.keep_in_url(sweep=chosen)
     if len(sweeps) > 1:
         _all(sweeps)
@@ -64,6 +67,8 @@ def show() -> None:
         state = sweep_state(sweep, trials(sweep, reading.read_summary))
     except RunError:
         state = "damaged"
+    with away:
+        sweep_away.away_menu(sweep, state, everything)
     st.fragment(_live, run_every=_POLL_SECONDS if state in GOING else None)(sweep, state)
 
 
@@ -122,7 +127,7 @@ def _known(sweep: Sweep) -> list[Trial] | None:
 
 
 def _label(sweep: Sweep) -> str:
-    return f"{name_of(sweep)} · {sweep.id[:15]}"
+    return f"{name_of(sweep)} · {sweep.id[:15]}" + (" · archived" if archived(sweep) else "")
 
 
 def _live(sweep: Sweep, state_before: str) -> None:

@@ -21,8 +21,10 @@ from cortex.sweep import (
     stop_sweep,
     trials,
 )
+from cortex.sweep_deleting import archived
 from cortex.units import UNKNOWN, count, duration, loss
 from cortex.verbs.common import FAILED, INTERRUPTED, OK, Told, UserError, load_graph, places_of
+from cortex.verbs.sweep_away import check_away, put_away
 
 if TYPE_CHECKING:
     from cortex.graph import Graph
@@ -245,16 +247,19 @@ class _Reporter:
 
 
 def sweeps(arguments: argparse.Namespace) -> int:
-    """The sweeps, or the trials of one."""
+    """The sweeps, or the trials of one; or one put away or deleted."""
     root = places_of(arguments).runs
+    check_away(arguments)
     if arguments.sweep:
-        return _list_trials(arguments, find_sweep(arguments.sweep, root))
-    rows = [overview(found) for found in list_sweeps(root)]
+        found = find_sweep(arguments.sweep, root)
+        return OK if put_away(arguments, found) else _list_trials(arguments, found)
+    everything = [overview(found) | {"archived": archived(found)} for found in list_sweeps(root)]
+    rows = [row for row in everything if arguments.archived or not row["archived"]]
     if arguments.json:
         for row in rows:
             print_json(row)
         return OK
-    if not rows:
+    if not everything:
         print(f"no sweeps in {root}; python -m cortex sweep --preset small --grid training.lr=3e-4,1e-3 starts one")
         return OK
     print_table(
@@ -266,6 +271,9 @@ def sweeps(arguments: argparse.Namespace) -> int:
             for row in rows
         ],
     )  # fmt: skip
+    hidden = len(everything) - len(rows)
+    if hidden:
+        print(f"{hidden:,} archived {'sweep' if hidden == 1 else 'sweeps'} not listed; --archived lists them too")
     return OK
 
 
