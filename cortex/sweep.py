@@ -322,13 +322,14 @@ def stop_sweep(sweep: Sweep) -> None:
 
 
 def seconds_left(record: Mapping[str, Any], found: list[Trial]) -> float | None:
-    """Time until all trials are over at the mean time that one took, run after run; None until one is over."""
+    """Time until all trials are over at the mean time that one took, as many at once as train now; None until one is over."""
     taken = [row["elapsed"] for row in (trial.row for trial in found if trial.state in OVER) if row and row["elapsed"]]
     if not taken:
         return None
     mean = sum(taken) / len(taken)
     open_trials = [trial for trial in found if trial.state not in OVER]
-    return sum(max(0.0, mean - ((trial.row or {}).get("elapsed") or 0.0)) for trial in open_trials)
+    at_once = max(1, sum(trial.state == "running" for trial in open_trials))
+    return sum(max(0.0, mean - ((trial.row or {}).get("elapsed") or 0.0)) for trial in open_trials) / at_once
 
 
 def overview(sweep: Sweep, found: list[Trial] | None = None) -> dict[str, Any]:

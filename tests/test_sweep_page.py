@@ -248,6 +248,15 @@ def test_what_is_typed_is_checked_at_once(method: str, typed: str, expected: str
     assert any(label(button).startswith("Start ") for button in test.button) == expected.startswith(("20", "no more"))
 
 
+def test_what_a_sweep_takes_is_said_for_as_many_as_train_at_once(open_document: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CORTEXNODUS_SLOTS", "2")
+    test = unfolded(open_document)
+    test.multiselect(key="sweep.keys").set_value(["training.lr"])
+    test.segmented_control(key="sweep.budget").set_value("minutes")
+    sound(test.run())
+    assert "3 trials, 2 at a time; at most 10 min" in words(test)
+
+
 def test_tpe_without_optuna_says_how_to_get_it(open_document: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cortex.tpe.util.find_spec", lambda name: None)
     test = unfolded(open_document)

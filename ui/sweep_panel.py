@@ -19,6 +19,7 @@ from cortex.hopeless import GRACE, OTHERS
 from cortex.params import Bool, Choice, Float, Int, Param, complete
 from cortex.places import Places, write_atomically
 from cortex.presets import MODEL, model_settings
+from cortex.queue import slots
 from cortex.registry import KINDS
 from cortex.runs import RunError, process_started
 from cortex.space import Axis, parse_axis, written
@@ -223,11 +224,14 @@ def _stamp(where: Places) -> Any:
 
 
 def _cost(graph: Graph, looked: dict[str, Any], settings: Settings, where: Places) -> str:
-    trials = f"{looked['trials']:,} {'trial' if looked['trials'] == 1 else 'trials'}, one after the other"
+    at_once = slots()
+    turns = "one after the other" if at_once == 1 else f"{at_once} at a time"
+    trials = f"{looked['trials']:,} {'trial' if looked['trials'] == 1 else 'trials'}, {turns}"
     if settings.method == "random" and looked["trials"] < settings.count:
         trials += f" (there are no more than {looked['trials']:,} different ones without a fault)"
     if "minutes" in settings.budget:
-        return f"{trials}; at most {units.duration(60 * settings.budget['minutes'] * looked['trials'])} in all."
+        rounds = -(-looked["trials"] // at_once)
+        return f"{trials}; at most {units.duration(60 * settings.budget['minutes'] * rounds)} in all."
     tokens = f"; {units.count(looked['tokens'])} training tokens at most" if looked["tokens"] else ""
     planned, prepared = start.look(graph, where)
     speed = None
@@ -237,6 +241,7 @@ def _cost(graph: Graph, looked: dict[str, Any], settings: Settings, where: Place
     if not speed or not looked["tokens"]:
         return f"{trials}{tokens}; how long one takes is not known until one has run."
     about = units.duration(looked["tokens"] / speed)
+    about += " if one trained after the other," if at_once > 1 else ""
     return f"{trials}{tokens}; about {about} at the {speed:,.0f} tokens/s that this machine last made of the graph as it is."
 
 
