@@ -100,7 +100,7 @@ class Run:
         status, now = self.status() if status is None else status, time.time() if now is None else now
         state = status.get("state")
         alive = state in ACTIVE and worker_alive(status)
-        if not alive and now - self._resumed_at() < _START_GRACE:
+        if not alive and self.on_its_way(now):
             return "starting"
         if state in ENDED:
             return state
@@ -108,12 +108,15 @@ class Run:
             return "starting" if now - _seconds(status.get("heartbeat")) < _START_GRACE else "interrupted"
         return state if alive else "interrupted"
 
-    def _resumed_at(self) -> float:
-        """When somebody last asked for a worker to take this run up again; the worker takes the mark away."""
+    def on_its_way(self, now: float) -> bool:
+        """Whether a worker, or a sweep's driver, was started that has not claimed this folder yet: a moment ago, or its process
+        lives. On a machine with much to do that can take a minute; the one who claims takes the mark away."""
+        mark = self.path / "requests" / "resume"
         try:
-            return os.stat(self.path / "requests" / "resume").st_mtime
-        except OSError:
-            return 0.0
+            asked = os.stat(mark).st_mtime
+            return now - asked < _START_GRACE or worker_alive(json.loads(mark.read_text()))
+        except (OSError, ValueError, AttributeError):
+            return False
 
     def events(self) -> list[dict[str, Any]]:
         """Every whole event of metrics.jsonl in order; a torn or foreign line is passed over."""

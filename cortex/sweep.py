@@ -30,7 +30,6 @@ GOING = ("starting", "running", "stopping")
 
 _FOLDER = ".sweeps"
 _GONE = "its run was deleted, or its run.json is damaged"
-_START_GRACE = 10.0  # seconds in which a driver that was started may claim its sweep
 _NEEDED = {
     "name": str, "graph": dict, "method": str, "seed": int, "space": list, "count": int, "budget": dict, "objective": str,
 }  # fmt: skip
@@ -289,7 +288,7 @@ def sweep_state(sweep: Sweep, found: list[Trial] | None = None, now: float | Non
     status, now = sweep.status(), time.time() if now is None else now
     if worker_alive(status):
         return "stopping" if sweep.requested("stop") else "running"
-    if now - sweep.asked_at("resume") < _START_GRACE:
+    if Run(sweep.path).on_its_way(now):
         return "starting"
     try:
         found = trials(sweep) if found is None else found
