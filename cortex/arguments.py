@@ -19,6 +19,7 @@ from cortex.verbs.probe import probe
 from cortex.verbs.report import AXES as REPORT_AXES
 from cortex.verbs.report import report
 from cortex.verbs.sweep import add_options, sweep
+from cortex.verbs.sweep_away import add_away_options
 from cortex.verbs.sweeps import sweeps
 
 
@@ -110,8 +111,9 @@ def _training(verbs: _Verbs) -> None:
     added = verbs.verb("sweep", sweep, "Try settings of a graph, run after run; resume or stop a sweep.", takes_runs=True)
     _takes_graph(added)
     add_options(added)
-    added = verbs.verb("sweeps", sweeps, "List the sweeps, or the trials of one.", takes_runs=True)
+    added = verbs.verb("sweeps", sweeps, "List the sweeps, or the trials of one; archive or delete one.", takes_runs=True)
     added.add_argument("sweep", nargs="?", metavar="SWEEP", help="a sweep's id or name")
+    add_away_options(added)
     added = verbs.verb("extend", training.extend, "Train further, in a new run, from where a run ended.", takes_runs=True)
     added.add_argument("run", metavar="RUN", help="a run's name or directory")
     added.add_argument("--epochs", type=positive, metavar="N")

@@ -28,11 +28,31 @@ def measures(rows: Sequence[Row]) -> list[str]:
     return [*others, "perplexity"] if others and not _shared(rows, "data") else ["perplexity", *others]
 
 
+def predicts(row: Row) -> tuple[Any, ...]:
+    """What the loss of a run is the mean of: losses compare among runs with the same tokens, or labels, to predict."""
+    return row["data"], row.get("task"), row.get("unit"), row.get("has_perplexity") is not False
+
+
+def sets(rows: Mapping[str, Row]) -> list[list[str]]:
+    """The runs, by their names, that predict the same, together."""
+    found: dict[tuple[Any, ...], list[str]] = {}
+    for name, row in rows.items():
+        found.setdefault(predicts(row), []).append(name)
+    return list(found.values())
+
+
 def why_not(rows: Mapping[str, Row]) -> str:
-    """Why the perplexities of these runs, by their names, are not comparable, and what is; empty where they are."""
-    found = [row for row in rows.values() if row["vocabulary"] and row.get("has_perplexity") is not False]
-    if len(found) < 2 or _shared(found, "data"):
+    """Why the losses and perplexities of these runs, by their names, are not comparable, and what is; empty where they are."""
+    known = {name: row for name, row in rows.items() if row["vocabulary"]}
+    if len(sets(known)) < 2:
         return ""
+    return _why_not(known) + _within(sets(known))
+
+
+def _why_not(rows: Mapping[str, Row]) -> str:
+    found = list(rows.values())
+    if any(row.get("has_perplexity") is False for row in found):
+        return f"These losses are not comparable: the runs learn different things ({_tokens(found)})."
     said = f"These perplexities are not comparable: the runs predict different tokens ({_tokens(found)})"
     texts = {row["validation_text"] for row in found}
     if texts == {found[0]["validation_text"]} and texts != {None}:
@@ -64,9 +84,26 @@ def _some(names: Sequence[str], most: int = 3) -> str:
     return ", ".join(names[:most]) + more
 
 
+def _within(found: Sequence[Sequence[str]]) -> str:
+    """Which of them compare all the same."""
+    several = [_some([f"“{name}”" for name in names], 4) for names in found if len(names) > 1]
+    if not several:
+        return ""
+    if len(several) == 1:
+        return f" These predict the same and compare with each other: {several[0]}."
+    return f" Within each of these sets they compare: {'; '.join(several)}."
+
+
 def _tokens(rows: Sequence[Row]) -> str:
-    listed = {(str(row["source"]), str(row["tokenizer"] or "tokens"), row["vocabulary"]) for row in rows}
-    return "; ".join(f"{source}, {tokenizer}, vocabulary {vocabulary:,}" for source, tokenizer, vocabulary in sorted(listed))
+    tasks = len({row.get("task") for row in rows}) > 1
+    listed = {
+        (str(row["source"]), str(row["tokenizer"] or "tokens"), row["vocabulary"], str(row.get("task")) if tasks else "")
+        for row in rows
+    }
+    return "; ".join(
+        f"{source}, {tokenizer}, vocabulary {vocabulary:,}{task and f', {task}'}"
+        for source, tokenizer, vocabulary, task in sorted(listed)
+    )
 
 
 def _shared(rows: Sequence[Row], key: str) -> bool:

@@ -14,6 +14,7 @@ from typing import Any
 
 from cortex import comparable
 from cortex.compare import GraphDifference, graph_difference
+from cortex.comparison_words import signed
 from cortex.graph import Graph
 from cortex.graph_settings import differing, settings
 from cortex.references import NAMES, known_references
@@ -72,7 +73,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Comparison:
-    """`why_not` says why perplexities do not compare, `honest` holds the keys of JUDGED whose differences mean something."""
+    """`why_not` says why losses or perplexities do not compare, `honest` holds the keys of JUDGED in which all of them do."""
 
     subjects: tuple[Subject, ...]
     why_not: str
@@ -99,16 +100,39 @@ class Comparison:
             if every or name in self.differing
         }  # fmt: skip
 
+    def compares(self, key: str, subject: Subject) -> bool:
+        """Whether the subject's number can be laid beside the first one's; False where one of them has none."""
+        return _compare(key, self.subjects[0], subject)
+
     def difference(self, key: str, subject: Subject) -> float | None:
         """How far the subject's number lies above the first one's; None where they do not compare."""
-        first, value = self.subjects[0].row[key], subject.row[key]
-        known = subject is not self.subjects[0] and None not in (first, value)
-        return value - first if known and key in self.honest else None
+        first = self.subjects[0]
+        return subject.row[key] - first.row[key] if subject is not first and self.compares(key, subject) else None
 
-    def best(self, key: str) -> Subject | None:
-        """Who has the lowest number of them; None where they do not compare, or none has one."""
-        having = [subject for subject in self.subjects if subject.row[key] is not None]
-        return min(having, key=lambda subject: subject.row[key]) if having and key in self.honest else None
+    def best_of(self, key: str, subject: Subject) -> int:
+        """Of how many that compare the subject has the lowest number, the first of equals; 0 where it has not.
+
+        A number that nothing here compares with is the best of one only where no other run has any.
+        """
+        having = [other for other in self.subjects if other.row[key] is not None]
+        alike = [other for other in having if _compare(key, subject, other)]
+        lowest = min(alike, key=lambda other: other.row[key], default=None)
+        return len(alike) if lowest is subject and (len(alike) > 1 or len(having) == 1) else 0
+
+
+def marked(found: Comparison, key: str, subject: Subject) -> str:
+    """` (best)` behind the best number of all; ` (best of 2 alike)` where not all of them compare; nothing behind another."""
+    having = sum(other.row[key] is not None for other in found.subjects)
+    number = found.best_of(key, subject)
+    return "" if not number else " (best)" if number == having else f" (best of {number} alike)"
+
+
+def against(found: Comparison, key: str, subject: Subject) -> str:
+    """How far the subject's number lies above the first one's, with its sign; or that they do not compare."""
+    first = found.subjects[0]
+    if subject is not first and None not in (first.row[key], subject.row[key]) and not found.compares(key, subject):
+        return "not comparable"
+    return signed(key, found.difference(key, subject))
 
 
 def comparison(runs: Sequence[Run], rows: Mapping[str, Mapping[str, Any]] | None = None) -> Comparison:
@@ -129,7 +153,7 @@ def comparison(runs: Sequence[Run], rows: Mapping[str, Mapping[str, Any]] | None
         honest,
         tuple(differing({subject.run.id: subject.settings for subject in readable})),
         graphs,
-        _groups(readable, honest),
+        _groups(readable),
     )
 
 
@@ -206,12 +230,18 @@ def _honest(rows: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
     judged = [row for row in rows if row["best_loss"] is not None]
     if not judged:
         return ()
-    same_tokens = len({row["data"] for row in judged}) == 1
+    same_tokens = len({comparable.predicts(row) for row in judged}) == 1
     measures = comparable.measures(judged)
     return tuple(key for key in JUDGED if (same_tokens if key in _PER_TOKEN else key in measures))
 
 
-def _groups(subjects: Sequence[Subject], honest: Sequence[str]) -> tuple[Group, ...]:
+def _compare(key: str, first: Subject, second: Subject) -> bool:
+    """Whether the numbers of two runs can be laid beside each other."""
+    known = first.row[key] is not None and second.row[key] is not None
+    return known and key in _honest([first.row, second.row])
+
+
+def _groups(subjects: Sequence[Subject]) -> tuple[Group, ...]:
     """Groups of at least two runs, in the order of their first; none where no run has a sibling."""
     found: dict[str, list[Subject]] = {}
     for subject in subjects:
@@ -223,6 +253,7 @@ def _groups(subjects: Sequence[Subject], honest: Sequence[str]) -> tuple[Group, 
     for members in found.values():
         against: dict[str, Difference | None] = dict.fromkeys(JUDGED)
         if first is not None:
+            honest = _honest([subject.row for subject in (*first, *members)])
             against |= {key: difference_interval(_values(members, key), _values(first, key)) for key in honest}
         first = first or members
         means = {key: mean_interval(_values(members, key)) for key in JUDGED}

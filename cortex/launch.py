@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
+import time
 from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
@@ -12,6 +14,8 @@ from pathlib import Path
 from cortex.builder import train_config
 from cortex.creating import create_run
 from cortex.graph import Graph
+from cortex.places import to_json
+from cortex.processes import process_started
 from cortex.queue import take_ticket
 from cortex.runs import ACTIVE, RESUMABLE, Run, RunError, summary_name
 from cortex.sweep import Sweep
@@ -69,12 +73,13 @@ def extend(parent: Run, *, steps: int = 0, epochs: int = 0, name: str | None = N
 
 def spawn(run: Run) -> subprocess.Popen[bytes]:
     """Start a worker on a run that was created; it goes on whatever happens to this process."""
+    run.request("resume")  # the state is "starting" until the worker is there
     return _spawn("train", str(run.path), log=run.path)
 
 
 def spawn_sweep(sweep: Sweep) -> subprocess.Popen[bytes]:
     """Start a driver on a sweep that was created, or left; it goes on whatever happens to this process."""
-    sweep.request("resume")  # the state is "starting" until the driver is there
+    sweep.request("resume")
     return _spawn("sweep", "--resume", str(sweep.path), log=sweep.path)
 
 
@@ -82,7 +87,7 @@ def spawn_resume(run: Run) -> subprocess.Popen[bytes]:
     """Start a worker on a run that is interrupted, paused, stopped or has failed; it goes on from its last checkpoint."""
     check_resumable(run)
     take_ticket(run)
-    run.request("resume")  # the state is "starting" until the worker is there
+    run.request("resume")
     return _spawn("resume", str(run.path), log=run.path)
 
 
@@ -96,7 +101,7 @@ def check_resumable(run: Run) -> None:
 
 def _spawn(*arguments: str, log: Path) -> subprocess.Popen[bytes]:
     with open(log / "log.txt", "ab") as errors:
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-m", "cortex", *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -105,3 +110,6 @@ def _spawn(*arguments: str, log: Path) -> subprocess.Popen[bytes]:
             cwd=_PROJECT,
             env={**os.environ, "CORTEXNODUS_HOME": str(Path(os.environ.get("CORTEXNODUS_HOME") or ".").absolute())},
         )
+    with contextlib.suppress(FileNotFoundError), open(log / "requests" / "resume", "r+") as mark:  # it may have come already
+        mark.write(to_json({"pid": process.pid, "pid_started": process_started(process.pid), "heartbeat": time.time()}))
+    return process

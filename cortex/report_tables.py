@@ -7,8 +7,8 @@ from typing import Any
 
 from cortex import labels
 from cortex.colours import PALETTE
-from cortex.comparison import FACTS, JUDGED, Comparison, Subject
-from cortex.comparison_words import difference, fact, interval, judged, short, signed, value_text
+from cortex.comparison import FACTS, JUDGED, Comparison, Subject, against
+from cortex.comparison_words import difference, fact, interval, judged, short, value_text
 from cortex.markup import quiet, row, safe, section, table, warning
 
 _APART = ("state", "source", "tokenizer", "vocabulary")  # in columns of their own
@@ -29,9 +29,9 @@ def results(found: Comparison, places: Mapping[str, int]) -> str:
     for subject in found.subjects:
         cells = [_name(subject, places), safe(str(subject.row["state"]))]
         for key in used:
-            best = ' class="best"' if several and found.best(key) is subject else ""
-            against = found.difference(key, subject)
-            small = "" if against is None else f'<div class="quiet">{signed(key, against)}</div>'
+            best = ' class="best"' if several and found.best_of(key, subject) else ""
+            told = "" if subject is found.subjects[0] or subject.row[key] is None else against(found, key, subject)
+            small = f'<div class="quiet">{told}</div>' if told and found.subjects[0].row[key] is not None else ""
             cells.append(f"<span{best}>{judged(key, subject.row[key])}</span>{small}")
         cells += [safe(fact(key, subject.row[key])) for key in facts]
         tokens = ", ".join(fact(key, subject.row[key]) for key in ("tokenizer", "vocabulary"))
@@ -39,8 +39,10 @@ def results(found: Comparison, places: Mapping[str, int]) -> str:
         rows.append(row(cells, numbers))
     said = warning(found.why_not) if found.why_not else ""
     said += "".join(warning(f"{one.name} is damaged: {one.problem}") for one in found.subjects if one.problem)
-    if several and found.honest:
-        said += quiet("Below a number: how far it lies above that of the first run. Bold: the best of them.")
+    if several:
+        said += quiet(
+            "Below a number: how far it lies above that of the first run. Bold: the best of those that compare with each other."
+        )
     return section("Results", said + table(heads, rows, numbers))
 
 
@@ -59,8 +61,8 @@ def groups(found: Comparison) -> str:
     for group in found.groups:
         cells = [f"<b>{safe(short(group.name))}</b>", str(len(group.members))]
         for key in used:
-            against = group.against[key]
-            small = f'<div class="quiet">{safe(difference(key, against))}</div>' if against else ""
+            first = group.against[key]
+            small = f'<div class="quiet">{safe(difference(key, first))}</div>' if first else ""
             cells.append(f"{safe(interval(key, group.means[key]))}{small}")
         rows.append(row(cells, [False, True]))
     said = "Means with their 95 % confidence intervals"

@@ -15,7 +15,7 @@ from cortex import labels
 from cortex.graph import Graph, GraphError, from_document
 from cortex.metrics import EventReader
 from cortex.processes import as_seconds, oom_kills, worker_alive
-from cortex.work_folder import WorkFolder
+from cortex.work_folder import START_GRACE, WorkFolder
 
 FORMAT, VERSION = "cortexnodus/run", 1
 CHECKPOINTS = ("best", "last")  # and step-N, where keep_every kept one
@@ -23,9 +23,6 @@ REQUESTS = ("stop", "pause", "save")
 ENDED = ("finished", "stopped", "failed", "paused")
 ACTIVE = ("starting", "queued", "preparing", "running")
 RESUMABLE = ("interrupted", "paused", "stopped", "failed")
-
-# A run that nobody has taken up after this many seconds was never started: a worker claims its run before it loads torch.
-_START_GRACE = 10.0
 
 
 class RunError(ValueError):
@@ -89,12 +86,12 @@ class Run(WorkFolder):
         status, now = self.status() if status is None else status, time.time() if now is None else now
         state = status.get("state")
         alive = state in ACTIVE and worker_alive(status)
-        if not alive and now - self.asked_at("resume") < _START_GRACE:
+        if not alive and self.on_its_way(now):
             return "starting"
         if state in ENDED:
             return state
         if status.get("pid") is None:
-            return "starting" if now - as_seconds(status.get("heartbeat")) < _START_GRACE else "interrupted"
+            return "starting" if now - as_seconds(status.get("heartbeat")) < START_GRACE else "interrupted"
         return state if alive else "interrupted"
 
     def events(self) -> list[dict[str, Any]]:

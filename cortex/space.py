@@ -16,7 +16,8 @@ from cortex.params import Float, Int, Param
 
 Values = dict[str, Any]  # one combination: key of a setting -> its value
 
-_RANGE = re.compile(r"(?:(log|lin|int):)?([^:]+?)\.\.([^:]+)")
+_RANGE = re.compile(r"(?:(log|lin|int):)?([^:]+?)\.\.([^:\s]+?)(?:\s*[x×]\s*(\d+))?(?:\s+(log|lin|int))?(?:\s*[x×]\s*(\d+))?")
+_MOST_VALUES = 10_000  # that a range is spread over
 _DIGITS = 4  # of a number that is drawn, so that it can be read and typed again
 
 
@@ -44,6 +45,13 @@ class Axis:
             return len(self.values)
         return int(self.high - self.low) + 1 if self.whole else None
 
+    @property
+    def listed(self) -> Sequence[Any] | None:
+        """The values that a grid tries: those typed, or every whole number of an even range; None for another range."""
+        if self.values:
+            return self.values
+        return range(int(self.low), int(self.high) + 1) if self.whole and not self.log else None
+
     def draw(self, chance: random.Random) -> Any:
         """A value; all are equally likely, or their logarithms are."""
         share = chance.random()
@@ -55,6 +63,16 @@ class Axis:
         else:
             value = self.low + share * (high - self.low)
         return self.sound(math.floor(value) if self.whole else value)
+
+    def spread(self, number: int) -> list[Any]:
+        """So many numbers of a range at equal distances, or their logarithms are; both ends are among them."""
+        shares = [place / (number - 1) for place in range(number)]
+        if self.log:
+            found = [math.exp(math.log(self.low) + share * (math.log(self.high) - math.log(self.low))) for share in shares]
+        else:
+            found = [self.low + share * (self.high - self.low) for share in shares]
+        inner = [self.sound(round(value) if self.whole else value) for value in found[1:-1]]
+        return [self.low, *inner, self.high]
 
     def sound(self, value: Any) -> Any:
         """A number of the range as it is kept: whole, or with four digits, and never past an end."""
@@ -85,12 +103,14 @@ def axis_of(document: Mapping[str, Any]) -> Axis:
 def parse_axis(graph: Graph, text: str) -> Axis:
     """`training.lr=1e-4,3e-4`, `training.lr=log:1e-5..1e-2`, `model.nhead=int:1..8`, `training.optimizer=choice:Adam,SGD`.
 
+    `log:1e-5..1e-2 x4` are four values of the range, its ends among them; `1e-5..1e-2 x4 log` is the same.
+
     Raises:
         SettingError: the graph has no such setting, or it cannot have one of these values.
     """
     key, equals, values = (part.strip() for part in text.partition("="))
     if not equals or not values:
-        raise SettingError("expected KEY=VALUE,VALUE,… or KEY=log:LOW..HIGH")
+        raise SettingError("expected KEY=VALUE,VALUE,…, KEY=log:LOW..HIGH or KEY=log:LOW..HIGH x5")
     param = param_of(graph, key)
     found = _RANGE.fullmatch(values)
     if found and isinstance(param, (Int, Float)):
@@ -111,7 +131,10 @@ def parse_axis(graph: Graph, text: str) -> Axis:
 
 
 def _range(key: str, param: Param, found: re.Match[str]) -> Axis:
-    scale, *ends = found.groups()
+    before, *ends, first, after, second = found.groups()
+    if (before and after) or (first and second):
+        raise SettingError(f"{key}: {found[0]!r} says something twice, expected {before or 'log'}:LOW..HIGH x5")
+    scale, number = before or after, first or second
     try:
         low, high = (param.parse(end) for end in ends)
     except ValueError as error:
@@ -125,7 +148,23 @@ def _range(key: str, param: Param, found: re.Match[str]) -> Axis:
     whole = isinstance(param, Int) or scale == "int"
     if whole and (low != int(low) or high != int(high)):
         raise SettingError(f"{key}: an int range goes from a whole number to a whole number")
-    return Axis(key, (), int(low) if whole else low, int(high) if whole else high, scale == "log", whole)
+    axis = Axis(key, (), int(low) if whole else low, int(high) if whole else high, scale == "log", whole)
+    return axis if number is None else Axis(key, tuple(_spread(axis, int(number))))
+
+
+def _spread(axis: Axis, number: int) -> list[Any]:
+    """The values of a range that says how many; SettingError where they would not all be different."""
+    if not 2 <= number <= _MOST_VALUES:
+        raise SettingError(f"{axis.key}: x{number}: a range is spread over 2 to {_MOST_VALUES:,} values")
+    if axis.whole and number > axis.count:
+        raise SettingError(f"{axis.key}: x{number}: there are {axis.count:,} whole numbers in {axis.text()}")
+    values = axis.spread(number)
+    different = list(dict.fromkeys(values))
+    if len(different) < number:
+        few = ",".join(map(written, different[:20])) + (",…" if len(different) > 20 else "")
+        kind = "whole numbers" if axis.whole else "numbers of four digits"
+        raise SettingError(f"{axis.key}: x{number} gives {len(different):,} different {kind} alone; as a list they are {few}")
+    return values
 
 
 def written(value: Any) -> str:
@@ -155,7 +194,7 @@ def combinations(axes: Sequence[Axis]) -> int | None:
 
 def grid(axes: Sequence[Axis]) -> Iterator[Values]:
     """Every combination once; the last setting changes first."""
-    for values in itertools.product(*(axis.values for axis in axes)):
+    for values in itertools.product(*(axis.listed or () for axis in axes)):
         yield {axis.key: value for axis, value in zip(axes, values, strict=True)}
 
 

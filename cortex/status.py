@@ -41,9 +41,8 @@ class Status:
         # Stopped by its sweep's rule and taken up again all the same: it is not judged a second time.
         if before.get("insisted") or (before.get("why") and before.get("state") == "stopped"):
             self._facts["insisted"] = True
-        if again:
-            for what in (*REQUESTS, "resume"):
-                run.answer(what)
+        for what in (*REQUESTS, "resume") if again else ("resume",):
+            run.answer(what)
         self.set()
         self._thread = threading.Thread(target=self._beat, daemon=True)
         self._thread.start()

@@ -153,9 +153,9 @@ def _check_space(checker: Checker, axes: Sequence[Axis], method: str, count: int
     twice = next((key for key in keys if keys.count(key) > 1), None)
     if twice:
         raise SpaceError(f"{twice} is given twice; expected each setting once")
-    ranges = [axis.key for axis in axes if not axis.values]
-    if method == "grid" and ranges:
-        raise SpaceError(f"{ranges[0]}: a grid takes a list of values, not a range; or take the method random")
+    endless = [axis for axis in axes if axis.listed is None]
+    if method == "grid" and endless:
+        raise SpaceError(f"{endless[0].key}: {of_a_grid(endless[0])}; or take the method random")
     total = combinations(axes)
     if method == "grid" and total > MOST_TRIALS:
         raise SpaceError(f"the grid has {total:,} combinations, more than {MOST_TRIALS:,}; take fewer values, or random")
@@ -166,6 +166,11 @@ def _check_space(checker: Checker, axes: Sequence[Axis], method: str, count: int
     steps = checker.graph.training.get("steps", 0)
     if "training.epochs" in keys and steps and "training.steps" not in keys:
         raise SpaceError(f"training.epochs has no effect while training.steps={steps}; set training.steps=0")
+
+
+def of_a_grid(axis: Axis) -> str:
+    """What a grid expects in place of a range without a number of values."""
+    return f"a grid takes a list of values, or a range that says how many: {axis.text()} x5"
 
 
 def _drawn(checker: Checker, axes: Sequence[Axis], count: int, seed: int) -> tuple[list[Values], list[Fault]]:

@@ -24,7 +24,6 @@ OVER = ("finished", "stopped", "failed", "deleted")  # states of a trial that a 
 GOING = ("starting", "running", "stopping")
 
 _GONE = "its run was deleted, or its run.json is damaged"
-_START_GRACE = 10.0  # seconds in which a driver that was started may claim its sweep
 
 
 @dataclass(frozen=True)
@@ -122,7 +121,7 @@ def sweep_state(sweep: Sweep, found: list[Trial] | None = None, now: float | Non
     status, now = sweep.status(), time.time() if now is None else now
     if worker_alive(status):
         return "stopping" if sweep.requested("stop") else "running"
-    if now - sweep.asked_at("resume") < _START_GRACE:
+    if sweep.on_its_way(now):
         return "starting"
     try:
         found = trials(sweep) if found is None else found
@@ -155,13 +154,14 @@ def stop_sweep(sweep: Sweep) -> None:
 
 
 def seconds_left(record: Mapping[str, Any], found: list[Trial]) -> float | None:
-    """Time until all trials are over at the mean time that one took, run after run; None until one is over."""
+    """Time until all trials are over at the mean time that one took, as many at once as train now; None until one is over."""
     taken = [row["elapsed"] for row in (trial.row for trial in found if trial.state in OVER) if row and row["elapsed"]]
     if not taken:
         return None
     mean = sum(taken) / len(taken)
     open_trials = [trial for trial in found if trial.state not in OVER]
-    return sum(max(0.0, mean - ((trial.row or {}).get("elapsed") or 0.0)) for trial in open_trials)
+    at_once = max(1, sum(trial.state == "running" for trial in open_trials))
+    return sum(max(0.0, mean - ((trial.row or {}).get("elapsed") or 0.0)) for trial in open_trials) / at_once
 
 
 def overview(sweep: Sweep, found: list[Trial] | None = None) -> dict[str, Any]:

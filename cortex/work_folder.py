@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from cortex.places import write_atomically
+from cortex.processes import worker_alive
+
+# Seconds in which a process that was started may claim its folder: a worker does so before it loads torch.
+START_GRACE = 10.0
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,18 @@ class WorkFolder:
             return os.stat(self.path / "requests" / what).st_mtime
         except OSError:
             return 0.0
+
+    def on_its_way(self, now: float) -> bool:
+        """Whether a process was started that has not claimed this folder yet: a moment ago, or it lives.
+
+        On a machine with much to do that can take a minute; the one who claims takes the mark away.
+        """
+        mark = self.path / "requests" / "resume"
+        try:
+            asked = os.stat(mark).st_mtime
+            return now - asked < START_GRACE or worker_alive(json.loads(mark.read_text()))
+        except (OSError, ValueError, AttributeError):
+            return False
 
     def requests(self) -> set[str]:
         """All that is asked of the process now."""

@@ -52,7 +52,7 @@ def test_the_best_value_counts_and_not_the_last(judged: Judged) -> None:
     assert found.difference("best_loss", found.subjects[1]) == pytest.approx(0.1)
     assert found.difference("best_perplexity", found.subjects[1]) == pytest.approx(math.exp(2.1) - math.exp(2.0))
     assert found.difference("bits_per_byte", found.subjects[1]) == pytest.approx(0.1 * 1000 / (5000 * math.log(2)))
-    assert found.best("best_loss") is found.subjects[0]
+    assert [found.best_of("best_loss", subject) for subject in found.subjects] == [2, 0]
     assert found.difference("best_loss", found.subjects[0]) is None
 
 
@@ -93,9 +93,60 @@ def test_numbers_that_do_not_compare_have_no_difference(judged: Judged, make_run
     found = comparison([words, letters])
     assert "not comparable" in found.why_not
     assert found.difference("best_perplexity", found.subjects[1]) is None
-    assert found.best("best_loss") is None
+    assert [found.best_of("best_loss", subject) for subject in found.subjects] == [0, 0]
+    assert [found.best_of("bits_per_byte", subject) for subject in found.subjects] == [2, 0]
     bits = [2.0 * 1000 / (5000 * math.log(2)), 1.0 * 5000 / (5000 * math.log(2))]
     assert found.difference("bits_per_byte", found.subjects[1]) == pytest.approx(bits[1] - bits[0])
+
+
+def other_data(run: Run, fingerprint: str = "another") -> Run:
+    record = json.loads((run.path / "run.json").read_text())
+    record["data"]["fingerprint"] = fingerprint
+    (run.path / "run.json").write_text(json.dumps(record))
+    return run
+
+
+FAR = {"source": "WikiText2", "vocabulary": 30, "validation_text": "xyz"}
+
+
+def test_those_that_compare_are_compared_though_others_do_not(
+    judged: Judged, capsys: pytest.CaptureFixture[str], home: Places
+) -> None:
+    first, second = judged([2.0], lr=0.01), judged([1.5], lr=0.02)
+    apart = [other_data(judged([loss], start=FAR, lr=0.01)) for loss in (1.0, 1.2)]
+    found = comparison([first, *apart, second])
+    assert [found.difference("best_loss", subject) for subject in found.subjects] == [None, None, None, pytest.approx(-0.5)]
+    assert [found.best_of("best_perplexity", subject) for subject in found.subjects] == [0, 2, 0, 2]
+    assert found.honest == () and "the runs predict different tokens" in found.why_not
+    names = [subject.name for subject in found.subjects]
+    assert found.why_not.endswith(f"compare: “{names[0]}”, “{names[3]}”; “{names[1]}”, “{names[2]}”.")
+    assert main(["compare", *(run.id for run in (first, *apart, second))]) == 0
+    said = capsys.readouterr().out
+    assert "-0.500" in said and "not comparable" in said and said.count("*") >= 2
+
+
+def test_one_run_apart_is_said_by_name_and_the_others_are_compared(judged: Judged) -> None:
+    found = comparison([judged([2.0]), judged([1.5], lr=0.02), other_data(judged([1.0], start=FAR))])
+    names = [subject.name for subject in found.subjects]
+    assert found.why_not.endswith(f"These predict the same and compare with each other: “{names[0]}”, “{names[1]}”.")
+    assert found.difference("best_loss", found.subjects[1]) == pytest.approx(-0.5)
+    assert found.difference("best_loss", found.subjects[2]) is None
+
+
+def test_groups_on_other_data_have_no_difference_and_the_rest_have(judged: Judged) -> None:
+    slow = [judged([loss], lr=0.01, seed=seed) for seed, loss in enumerate((2.0, 2.1))]
+    fast = [judged([loss], lr=0.02, seed=seed) for seed, loss in enumerate((1.0, 1.1))]
+    far = [other_data(judged([loss], start=FAR, lr=0.01, seed=seed)) for seed, loss in enumerate((0.5, 0.6))]
+    groups = comparison([*slow, *fast, *far]).groups
+    assert groups[1].against["best_loss"].mean == pytest.approx(-1.0) and groups[2].against["best_loss"] is None
+    assert groups[2].means["best_loss"].mean == pytest.approx(0.55)
+
+
+def test_a_loss_of_hidden_tokens_is_no_loss_of_next_tokens_though_the_text_is_the_same(judged: Judged) -> None:
+    masked = {"task": "Text", "losses": {"loss": {"target": "Masked", "unit": "nats per token", "main": "accuracy"}}}
+    found = comparison([judged([2.0]), judged([0.5], start=masked | {"perplexity": False})])
+    assert found.difference("best_loss", found.subjects[1]) is None and "learn different things" in found.why_not
+    assert "Masked" in found.why_not
 
 
 def test_a_damaged_run_stands_beside_the_others_and_says_what_is_wrong(judged: Judged, make_run: MakeRun) -> None:
@@ -103,7 +154,7 @@ def test_a_damaged_run_stands_beside_the_others_and_says_what_is_wrong(judged: J
     (torn.path / "run.json").write_text('{"format": "cortexnodus/run", "version": 99}')
     found = comparison([torn, sound])
     assert "version 1" in found.subjects[0].problem
-    assert found.best("best_loss") is found.subjects[1]
+    assert found.best_of("best_loss", found.subjects[1]) == 1
     assert as_data(found)["runs"][0]["state"] == "damaged"
 
 

@@ -47,7 +47,7 @@ FLOORS: dict[int, tuple[str, ...]] = {
     5: (
         "cortex.checks", "cortex.hopeless", "cortex.kinds.attention", "cortex.kinds.basic", "cortex.kinds.embedding",
         "cortex.kinds.sequence", "cortex.litegraph_widths", "cortex.measures", "cortex.row_store", "cortex.run_columns",
-        "cortex.sources", "cortex.standalone_lines", "cortex.statistics",
+        "cortex.sources", "cortex.standalone_lines", "cortex.statistics", "cortex.sweep_deleting",
     ),
     6: (
         "cortex.compared", "cortex.expand", "cortex.graph_source", "cortex.kinds.gpt", "cortex.kinds.transformer",
@@ -77,12 +77,12 @@ FLOORS: dict[int, tuple[str, ...]] = {
     12: (
         "cortex.compare", "cortex.guide", "cortex.judge", "cortex.probe", "cortex.prove", "cortex.repeat",
         "cortex.sweep_check", "cortex.tpe", "cortex.verbs.asking", "cortex.verbs.data", "cortex.verbs.imports",
-        "cortex.verbs.measure", "cortex.verbs.metrics", "cortex.verbs.runs", "cortex.verbs.sweeps",
+        "cortex.verbs.measure", "cortex.verbs.metrics", "cortex.verbs.runs", "cortex.verbs.sweep_away",
         "cortex.verbs.templates", "cortex.verbs.torchrun",
     ),
     13: (
         "cortex.comparison", "cortex.next_combination", "cortex.session", "cortex.sweep_making", "cortex.verbs.export",
-        "cortex.verbs.look",
+        "cortex.verbs.look", "cortex.verbs.sweeps",
     ),
     14: (
         "cortex.report_charts", "cortex.report_graphs", "cortex.report_tables", "cortex.sweep_driver",

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
+import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,7 +16,7 @@ from conftest import MakeGraph, MakeRun
 from tables import facts
 
 from cortex.checkpoints import load_trained
-from cortex.launch import check_resumable, create_seeds, extend
+from cortex.launch import check_resumable, create_seeds, extend, spawn, spawn_resume
 from cortex.places import Places
 from cortex.queue import waiting_before
 from cortex.runs import Run, RunError, list_runs
@@ -170,3 +174,28 @@ def test_a_child_trains_with_as_many_threads_as_its_parent_did(make_run: MakeRun
     finally:
         torch.set_num_threads(before)
     assert child.events()[0]["threads"] == 2
+
+
+# Workers on their way
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="the system does not tell when a process started")
+def test_a_run_is_starting_as_long_as_its_worker_takes_to_come(make_run: MakeRun) -> None:
+    run = make_run()
+    worker = spawn(run)
+    try:
+        os.kill(worker.pid, signal.SIGSTOP)  # a machine with much to do
+        assert run.state(now=time.time() + 300) == "starting"
+        with pytest.raises(RunError, match="is starting; only a run that is"):
+            spawn_resume(run)
+    finally:
+        worker.kill()
+        worker.wait()
+    assert run.state(now=time.time() + 300) == "interrupted"
+
+
+def test_a_worker_that_has_come_takes_the_mark_away(make_run: MakeRun) -> None:
+    run = make_run()
+    run.request("resume")
+    Status(run).end("finished")
+    assert run.state() == "finished"

@@ -164,6 +164,20 @@ def test_the_comparer_shows_what_differs_and_by_how_much(runs: list[Run]) -> Non
     assert "training.beta2" in " ".join(element.proto.body for element in test.run().get("html"))
 
 
+def test_a_run_over_other_tokens_is_said_and_those_that_compare_are_compared(runs: list[Run]) -> None:
+    test = part("comparer", *runs, base=runs[0].id)
+    html = " ".join(element.proto.body for element in test.get("html"))
+    rows = {row["run"]: row for row in Index(runs[0].path.parent).rows()}
+    assert f"{rows[runs[2].id]['best_loss'] - rows[runs[0].id]['best_loss']:+.3f}" in html
+    assert "not comparable" in html and "(best of 4 alike)" in html
+    said = words(test)
+    assert (
+        "These predict the same and compare with each other: “w" in said and "letters" not in said.partition("other: ")[2][:90]
+    )
+    assert re.search(r"w16 <b>, 2 runs: .* than the 2 runs of w8 <b>", said)
+    assert "letters, 1 run: no number of it can be compared" in said or "letters, 1 run: bits per byte" in said
+
+
 def test_the_comparer_says_whether_seeds_explain_the_difference(runs: list[Run]) -> None:
     said = words(part("comparer", *runs[:4], base=runs[0].id))
     assert re.search(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -109,6 +110,23 @@ def test_a_run_that_nobody_takes_up_is_interrupted_after_a_while(run: Run) -> No
     created = run.status()["heartbeat"]
     assert run.state(now=created + 9) == "starting"
     assert run.state(now=created + 11) == "interrupted"
+
+
+@linux
+@pytest.mark.parametrize("before", [None, "paused"])
+def test_a_worker_that_takes_long_to_come_is_on_its_way_as_long_as_its_process_lives(run: Run, before: str | None) -> None:
+    if before:
+        write_status(run, state=before, pid=2**22 + 1, pid_started=1)
+    run.request("resume")
+    mark, later = run.path / "requests" / "resume", time.time() + 300
+    assert run.state() == "starting" and run.state(now=later) == (before or "interrupted")
+    mark.write_text(json.dumps({"pid": os.getpid(), "pid_started": process_started(os.getpid())}))
+    assert run.state(now=later) == "starting"
+    mark.write_text(json.dumps({"pid": 2**22 + 1, "pid_started": 1}))
+    assert run.state(now=later) == (before or "interrupted")
+    for damage in ("[]", "{", "null", '{"pid": "x"}'):
+        mark.write_text(damage)
+        assert run.state(now=later) == (before or "interrupted")
 
 
 @pytest.mark.parametrize(

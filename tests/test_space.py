@@ -67,6 +67,56 @@ def test_what_is_no_setting_or_no_value_of_it_is_refused(text: str, expected: st
     assert expected in str(error.value) and "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("training.lr=log:1e-4..1e-2 x5", (1e-4, 0.0003162, 1e-3, 0.003162, 1e-2)),
+        ("training.lr=0.0001..0.01 x5 log", (1e-4, 0.0003162, 1e-3, 0.003162, 1e-2)),
+        ("training.lr=0.0001..0.01 log x5", (1e-4, 0.0003162, 1e-3, 0.003162, 1e-2)),
+        ("training.lr=log:1e-4..1e-2x3", (1e-4, 1e-3, 1e-2)),
+        ("model.dropout=0..0.3 x4", (0.0, 0.1, 0.2, 0.3)),
+        ("model.dropout=lin:0..0.3 × 2", (0.0, 0.3)),
+        ("model.dim_feedforward=16..64 x4", (16, 32, 48, 64)),
+        ("model.dim_feedforward=log:16..128 x4", (16, 32, 64, 128)),
+        ("model.dim_feedforward=int:16..18 x3", (16, 17, 18)),
+    ],
+)
+def test_a_range_that_says_how_many_is_that_many_values_with_both_ends(
+    text: str, expected: tuple[float, ...], make_graph: MakeGraph
+) -> None:
+    axis = parse_axis(make_graph(), text)
+    assert axis.values == expected and {type(value) for value in axis.values} == {type(expected[0])}
+    assert parse_axis(make_graph(), f"{axis.key}={axis.text()}") == axis
+    assert [values[axis.key] for values in grid([axis])] == list(expected)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("training.lr=1e-4..1e-2 x1", "x1: a range is spread over 2 to 10,000 values"),
+        ("training.lr=1e-4..1e-2 x99999", "x99999: a range is spread over 2 to 10,000 values"),
+        ("training.lr=log:1e-4..1e-2 x5 log", "says something twice, expected log:LOW..HIGH x5"),
+        ("training.lr=1e-4..1e-2 x5 log x5", "says something twice"),
+        ("training.lr=0.01..0.0101 x500", "different numbers of four digits alone"),
+        ("training.lr=0..1e-2 x3 log", "'0' is not a number from 1e-08"),
+        ("training.lr=1e-4..1e-2 x", "'1e-4..1e-2 x' is not a number"),
+        ("model.nhead=1..4 x9", "x9: there are 4 whole numbers in int:1..4"),
+        ("model.dim_feedforward=log:1..10 x8", "x8 gives 7 different whole numbers alone; as a list they are 1,2,3,4,5,7,10"),
+        ("training.optimizer=Adam..SGD x2", "is not one of"),
+    ],
+)
+def test_a_range_that_cannot_be_so_many_values_is_refused(text: str, expected: str, make_graph: MakeGraph) -> None:
+    with pytest.raises(SettingError) as error:
+        parse_axis(make_graph(), text)
+    assert expected in str(error.value) and "\n" not in str(error.value)
+
+
+def test_a_grid_takes_every_whole_number_of_a_range_and_no_endless_one(make_graph: MakeGraph) -> None:
+    axis = parse_axis(make_graph(), "model.nhead=1..4")
+    assert [values["model.nhead"] for values in grid([axis])] == [1, 2, 3, 4] and LR.listed is None
+    assert parse_axis(make_graph(), "model.dim_feedforward=log:16..64").listed is None  # every one would ignore the word
+
+
 def test_a_grid_has_every_combination_once() -> None:
     axes = [Axis("a", (1, 2, 3)), Axis("b", ("x", "y")), Axis("c", (True, False))]
     found = list(grid(axes))

@@ -99,7 +99,7 @@ def test_combinations_with_a_fault_are_listed_and_not_trained(say: Say, brief: s
     [
         ((), "nothing is varied; give --grid KEY=VALUE,VALUE or --random"),
         (("--grid", "training.lr=fast"), "--grid training.lr=fast: training.lr: 'fast' is not a number"),
-        (("--grid", "training.lr=log:1e-4..1e-2"), "a grid takes a list of values, not a range"),
+        (("--grid", "training.lr=log:1e-4..1e-2"), "or a range that says how many: log:0.0001..0.01 x5; --random draws"),
         (("--random", "training.lr=1e-4..1e-2", "--method", "grid"), "training.lr: a grid takes a list of values"),
         (("--grid", "model.nhead=3,5"), "no combination can be trained:"),
         (("--grid", "training.lr=1,2", "--grid", "training.lr=3"), "training.lr is given twice"),

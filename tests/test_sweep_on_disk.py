@@ -72,6 +72,9 @@ def test_the_state_is_that_of_the_driver_and_its_trials(brief: str, home: Places
     assert sweep_state(sweep) == "interrupted"  # made, and nobody came
     sweep.request("resume")
     assert sweep_state(sweep) == "starting" and sweep_state(sweep, now=4e9) == "interrupted"
+    on_its_way = {"pid": os.getpid(), "pid_started": process_started(os.getpid())}
+    (sweep.path / "requests" / "resume").write_text(json.dumps(on_its_way))
+    assert sweep_state(sweep, now=4e9) == "starting"
     alive = {"state": "running", "pid": os.getpid(), "pid_started": process_started(os.getpid())}
     (sweep.path / "status.json").write_text(json.dumps(alive))
     assert sweep_state(sweep) == "running"

@@ -24,6 +24,7 @@ from cortex.runs import Run, list_runs
 from cortex.space import parse_axis
 from cortex.sweep import Sweep, list_sweeps
 from cortex.sweep_check import Checker
+from cortex.sweep_deleting import archive, archived
 from cortex.sweep_driver import Driver
 from cortex.sweep_making import Settings, make_sweep
 from cortex.trials import trials
@@ -139,6 +140,55 @@ def test_a_url_that_names_no_sweep_shows_the_newest(over: Sweep) -> None:
 # A new sweep
 
 
+def test_deleting_asks_says_what_stays_and_does_just_that(over: Sweep, home: Places) -> None:
+    test = sound(page("sweeps"))
+    test.button(key="sweep.delete").click()
+    sound(test.run())
+    assert "Its 4 runs stay on the Runs page" in words(test)
+    test.button(key="sweep.delete.keep").click()
+    sound(test.run())
+    assert list_sweeps(home.runs) == [over] and "Keep" not in {button.label for button in test.button}
+    test.button(key="sweep.delete").click()
+    sound(test.run())
+    test.button(key="sweep.delete.go").click()
+    sound(test.run())
+    assert list_sweeps(home.runs) == [] and len(list_runs(home.runs)) == 4 and "No sweep yet" in words(test)
+
+
+def test_deleting_takes_the_runs_along_when_that_is_ticked(over: Sweep, make_graph: MakeGraph, home: Places) -> None:
+    other = made(make_graph(), home, name="other")
+    test = sound(page("sweeps", sweep=over.id))
+    test.button(key="sweep.delete").click()
+    sound(test.run())
+    test.toggle(key="sweep.delete.runs").set_value(True)
+    sound(test.run())
+    assert "and its 4 runs with curves and checkpoints, are gone" in words(test)
+    test.button(key="sweep.delete.go").click()
+    sound(test.run())
+    assert list_sweeps(home.runs) == [other] and list_runs(home.runs) == [] and metrics(test)["State"] == "interrupted"
+
+
+def test_a_sweep_that_is_going_on_cannot_be_asked_to_be_deleted(make_graph: MakeGraph, home: Places) -> None:
+    sweep = made(make_graph(), home)
+    alive = {"state": "running", "pid": os.getpid(), "pid_started": process_started(os.getpid())}
+    (sweep.path / "status.json").write_text(json.dumps(alive))
+    assert sound(page("sweeps")).button(key="sweep.delete").disabled
+
+
+def test_an_archived_sweep_is_offered_when_it_is_asked_for(over: Sweep, make_graph: MakeGraph, home: Places) -> None:
+    other = made(make_graph(), home, name="other")
+    test = sound(page("sweeps", sweep=over.id))
+    test.button(key="sweep.archive").click()
+    sound(test.run())
+    assert archived(over) and len(test.selectbox[0].options) == 1 and "is archived" in words(test)
+    test.toggle(key="sweeps.archived").set_value(True)
+    sound(test.run())
+    assert len(test.selectbox[0].options) == 2 and any("archived" in option for option in test.selectbox[0].options)
+    assert len(sound(page("sweeps", sweep=over.id)).selectbox[0].options) == 2  # the address names it
+    archive(other, True)
+    assert len(sound(page("sweeps")).selectbox[0].options) == 2  # there is no other
+
+
 def unfolded(name: str) -> AppTest:
     test = page("train", doc=name)
     test.session_state["train.open.sweep"] = True
@@ -182,7 +232,8 @@ def test_settings_are_offered_with_their_values_and_the_sweep_is_started_with_wh
     ("method", "typed", "expected"),
     [
         ("grid", "fast", "'fast' is not a number"),
-        ("grid", "1e-4..1e-2", "a grid takes a list of values, not a range"),
+        ("grid", "1e-4..1e-2", "or a range that says how many: 0.0001..0.01 x5"),
+        ("grid", "1e-4..1e-2 x20 log", "20 trials, one after the other"),
         ("grid", "", "expected KEY=VALUE"),
         ("random", "log:1e-4..1e-2", "20 trials, one after the other"),
         ("random", "0.01,0.02", "no more than 2 different ones"),
@@ -198,6 +249,15 @@ def test_what_is_typed_is_checked_at_once(method: str, typed: str, expected: str
     sound(test.run())
     assert expected in words(test)
     assert any(label(button).startswith("Start ") for button in test.button) == expected.startswith(("20", "no more"))
+
+
+def test_what_a_sweep_takes_is_said_for_as_many_as_train_at_once(open_document: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CORTEXNODUS_SLOTS", "2")
+    test = unfolded(open_document)
+    test.multiselect(key="sweep.keys").set_value(["training.lr"])
+    test.segmented_control(key="sweep.budget").set_value("minutes")
+    sound(test.run())
+    assert "3 trials, 2 at a time; at most 10 min" in words(test)
 
 
 def test_tpe_without_optuna_says_how_to_get_it(open_document: str, monkeypatch: pytest.MonkeyPatch) -> None:

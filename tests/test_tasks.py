@@ -29,6 +29,7 @@ from cortex.judge import evaluate_run, write_for
 from cortex.places import Places, places
 from cortex.run_summary import summary
 from cortex.runs import Run
+from cortex.statistics import statistics
 from cortex.store import Prepared
 from cortex.train import Event, Trainer
 from cortex.worker import work
@@ -76,8 +77,8 @@ def trained(graph: Graph, where: Places, **facts: Any) -> Run:
 
 LENGTHS = {
     "classifier": {"steps": 110, "eval_every": 55}, "ner": {"steps": 200, "eval_every": 100},
-    "encoder-decoder": {"steps": 120, "eval_every": 60}, "masked-encoder": {"steps": 90, "eval_every": 45},
-    "multi-token": {"steps": 60, "eval_every": 30}, "gpt-conv": {"steps": 60, "eval_every": 30},
+    "encoder-decoder": {"steps": 120, "eval_every": 60}, "masked-encoder": {"steps": 150, "eval_every": 75},
+    "multi-token": {"steps": 120, "eval_every": 60}, "gpt-conv": {"steps": 60, "eval_every": 30},
 }  # fmt: skip
 
 
@@ -93,6 +94,21 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Callable[[str], Run]
         return known[name]
 
     return run, where
+
+
+# What they are trained on
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_nothing_that_an_example_is_judged_on_stands_in_its_training(name: str, home: Places) -> None:
+    found = statistics(prepare(source_node(example(name)), home.store))
+    assert [(row["split"], row["repeated"]) for row in found["duplicates"] if row["repeated"]] == []
+
+
+def test_the_data_of_the_examples_are_what_their_script_writes(tmp_path: Path) -> None:
+    MADE.main(tmp_path)
+    for path in tmp_path.iterdir():
+        assert path.read_bytes() == (PROJECT / "examples" / "data" / path.name).read_bytes(), path.name
 
 
 # Learned, and not guessed
@@ -111,12 +127,12 @@ def test_an_example_learns_what_an_untrained_model_cannot_know(name: str, runs: 
     elif name == "encoder-decoder":
         assert first["exact"] > 0.8 and found["perplexity"] < 1.2
     elif name == "masked-encoder":
-        assert first["accuracy"] > 0.3 and found["loss"] < 2.0  # ln 16 is 2.77
+        assert first["accuracy"] > 0.3 and found["loss"] < 2.3  # ln 16 is 2.77
     elif name == "multi-token":
-        assert list(found["losses"]) == ["next", "second", "third"] and found["loss"] < 1.2
-        assert all(metrics["accuracy"] > 0.35 for metrics in found["metrics"].values())
+        assert list(found["losses"]) == ["next", "second", "third"] and found["loss"] < 1.9
+        assert all(metrics["accuracy"] > 0.25 for metrics in found["metrics"].values())
     else:
-        assert found["perplexity"] < 2.2 and "metrics" not in found
+        assert found["perplexity"] < 3.0 and "metrics" not in found
     assert (row["best_perplexity"] is None) == (name in ("classifier", "ner", "masked-encoder"))
     assert found["loss"] == pytest.approx(row["best_loss"], rel=1e-6)
     assert row["task"] == TASKS.get(name, "Text")
@@ -130,8 +146,8 @@ def test_a_trained_run_answers_by_its_task(runs: tuple[Callable[[str], Run], Pla
     assert [(answer.piece, answer.best) for answer in tags][2::4] == [("Paris", "B-PER"), ("Paris", "B-LOC")]
     assert all(sum(share for _, share in answer.choices) == pytest.approx(1, abs=1e-5) for answer in tags)
     assert "".join(write_for(answers["encoder-decoder"], "alpha bravo golf", temperature=0)) == "golf bravo alpha"
-    (gap,) = ask(answers["masked-encoder"], "by one : two three <mask> five")
-    assert gap.best in MADE.NUMBERS and len(gap.choices) == 5
+    (gap,) = ask(answers["masked-encoder"], "by one : two three <mask> five by two : six eight ten zero")
+    assert len(gap.choices) == 5 and sum(piece in MADE.NUMBERS for piece, _ in gap.choices) >= 3
     for name, text, says in (
         ("classifier", "  ", "no token"), ("classifier", "good " * 40, "has 40 tokens"), ("ner", "", "no token"),
         ("masked-encoder", "by one :", "has no gap"), ("encoder-decoder", "alpha", "ask it with generate"),

@@ -9,7 +9,7 @@ from typing import Any
 import streamlit as st
 
 from cortex import comparison_words as words
-from cortex.comparison import FACTS, JUDGED, Comparison, Group, comparison
+from cortex.comparison import FACTS, JUDGED, Comparison, Group, against, comparison, marked
 from cortex.runs import Run
 from ui import reading, session
 from ui.graph_difference import graph_part
@@ -19,6 +19,7 @@ from ui.strokes import colour_of
 from ui.theme import Theme, theme
 
 MOST = 10
+_ORDER = ("best_perplexity", "bits_per_byte", "word_perplexity", "best_loss")  # which number says most of a difference
 _BASE = "base"
 
 
@@ -75,13 +76,10 @@ def _results(found: Comparison) -> dict[str, list[str]]:
     for key, title in JUDGED.items():
         if all(subject.row[key] is None for subject in found.subjects):
             continue
-        best = found.best(key)
-        rows[title] = [
-            f"{words.judged(key, subject.row[key])}{' (best)' if subject is best else ''}" for subject in found.subjects
-        ]
-        differences = [found.difference(key, subject) for subject in found.subjects[1:]]
-        if any(value is not None for value in differences):
-            rows[f"{title}, difference"] = ["", *(words.signed(key, value) for value in differences)]
+        rows[title] = [f"{words.judged(key, subject.row[key])}{marked(found, key, subject)}" for subject in found.subjects]
+        others = found.subjects[1:]
+        if any(found.difference(key, subject) is not None for subject in others):
+            rows[f"{title}, difference"] = ["", *(against(found, key, subject) for subject in others)]
     for key, title in FACTS.items():
         rows[title] = [words.fact(key, subject.row[key]) for subject in found.subjects]
     return rows
@@ -132,15 +130,16 @@ def _chance(found: Comparison) -> None:
             "both (Train page, More) and tick them all to see an interval."
         )
         return
-    if not found.honest:
-        st.caption("These groups have no number in which they compare.")
-        return
-    key = next(
-        (name for name in ("best_perplexity", "bits_per_byte", "word_perplexity") if name in found.honest), found.honest[0]
-    )
     first = found.groups[0]
+    key = next((name for name in _ORDER if first.means[name].mean is not None), "best_loss")
     lines = [f"{first.name}, {_runs(first)}: {JUDGED[key]} {words.interval(key, first.means[key])}."]
-    lines += [sentence(group, first, key) for group in found.groups[1:]]
+    for group in found.groups[1:]:
+        shared = [name for name in _ORDER if group.against[name] is not None]
+        own = next((name for name in shared if group.against[name].mean is not None), None)
+        if own is None and not shared:
+            lines.append(f"{group.name}, {_runs(group)}: no number of it can be compared with {first.name}.")
+        else:
+            lines.append(sentence(group, first, own or shared[0], named=own != key))
     st.markdown("\n".join(f"* {plain(line)}" for line in lines))
     repeated = [group.name for group in found.groups if _repeats(group)]
     if repeated:
@@ -157,9 +156,13 @@ def _chance(found: Comparison) -> None:
     )
 
 
-def sentence(group: Group, first: Group, key: str) -> str:
-    """How a group compares with the first one, and whether that is more than chance."""
-    said = f"{group.name}, {_runs(group)}: {words.interval(key, group.means[key])}"
+def sentence(group: Group, first: Group, key: str, named: bool = False) -> str:
+    """How a group compares with the first one, and whether that is more than chance.
+
+    Args:
+        named: say by which number, since it is not that of the line before.
+    """
+    said = f"{group.name}, {_runs(group)}: {f'{JUDGED[key]} ' if named else ''}{words.interval(key, group.means[key])}"
     against = group.against[key]
     if against is None or against.mean is None:
         return f"{said}; no number to compare with {first.name}."

@@ -11,6 +11,7 @@ import streamlit as st
 
 from cortex import run_columns as columns
 from cortex import run_groups, run_settings, units
+from cortex.comparable import predicts
 from cortex.run_columns import COLUMNS
 from cortex.spread import mean_interval
 from ui import runs_view
@@ -130,7 +131,7 @@ def _group_frame(groups: Sequence[run_groups.Group], by: str) -> tuple[pd.DataFr
     table: list[dict[str, Any]] = []
     for group in groups:
         done = [row for row in group.rows if row["best_loss"] is not None]
-        alike = len({row["data"] for row in done}) == 1
+        alike = len({predicts(row) for row in done}) == 1
         same = done if alike else []
         perplexity, loss = (mean_interval([row[key] for row in same]) for key in ("best_perplexity", "best_loss"))
         bits = [row["bits_per_byte"] for row in done]

@@ -11,8 +11,9 @@ import streamlit as st
 from cortex import units
 from cortex.runs import RunError
 from cortex.sweep import OBJECTIVES, Sweep, list_sweeps, name_of
+from cortex.sweep_deleting import archived
 from cortex.trials import GOING, OVER, Trial, best_of, seconds_left, sweep_state, trials
-from ui import page, reading, session, sweep_charts
+from ui import page, reading, session, sweep_away, sweep_charts
 from ui.plain import plain
 from ui.plot import show_chart
 from ui.sweep_tables import all_sweeps, trials_table
@@ -31,7 +32,8 @@ def show() -> None:
         st.switch_page("pages/run.py", query_params={"run": run})
     session.show_notice()
     session.keep_in_url()
-    sweeps = {sweep.id: sweep for sweep in list_sweeps(session.where().runs)}
+    everything = {sweep.id: sweep for sweep in list_sweeps(session.where().runs)}
+    sweeps = sweep_away.listed(everything, st.query_params.get("sweep"))
     if not sweeps:
         st.info(
             "No sweep yet. Open a graph on the Build page, then Train, and unfold “Sweep” there: it trains the graph again and "
@@ -43,7 +45,8 @@ def show() -> None:
     chosen = _chosen(sweeps)
     if st.session_state.get(_CHOICE) != chosen:
         st.session_state[_CHOICE] = chosen
-    st.selectbox("Sweep", list(sweeps), key=_CHOICE, format_func=lambda name: _label(sweeps[name]), on_change=_choose)
+    choice, away = st.columns([5, 1], vertical_alignment="bottom")
+    choice.selectbox("Sweep", list(sweeps), key=_CHOICE, format_func=lambda name: _label(sweeps[name]), on_change=_choose)
     session.keep_in_url(sweep=chosen)
     if len(sweeps) > 1:
         all_sweeps(sweeps)
@@ -52,6 +55,8 @@ def show() -> None:
         state = sweep_state(sweep, trials(sweep, reading.read_summary))
     except RunError:
         state = "damaged"
+    with away:
+        sweep_away.away_menu(sweep, state, everything)
     st.fragment(_live, run_every=_POLL_SECONDS if state in GOING else None)(sweep, state)
 
 
@@ -69,7 +74,7 @@ def _choose() -> None:
 
 
 def _label(sweep: Sweep) -> str:
-    return f"{name_of(sweep)} · {sweep.id[:15]}"
+    return f"{name_of(sweep)} · {sweep.id[:15]}" + (" · archived" if archived(sweep) else "")
 
 
 def _live(sweep: Sweep, state_before: str) -> None:

@@ -16,6 +16,7 @@ from cortex.graph import Graph, Node, from_json, to_json
 from cortex.hopeless import GRACE, OTHERS
 from cortex.params import Float, Int, Param
 from cortex.places import Places
+from cortex.queue import slots
 from cortex.runs import RunError
 from cortex.space import Axis, parse_axis
 from cortex.store import Prepared
@@ -79,7 +80,10 @@ def sweep_panel(graph: Graph, where: Places) -> None:
 
 def _values(key: str, param: Param, value: Any, method: str) -> str:
     ranges = method != "grid" and isinstance(param, (Int, Float))
-    example = "a list like 1,2,3, or a range: log:LOW..HIGH, int:LOW..HIGH, LOW..HIGH" if ranges else "a list like 1,2,3"
+    numbers = isinstance(param, (Int, Float))
+    example = "a list like 1,2,3"
+    example += ", or a range: log:LOW..HIGH, int:LOW..HIGH, LOW..HIGH" if ranges else ""
+    example += ", or values spread over a range: LOW..HIGH x5, log:LOW..HIGH x5" if numbers else ""
     text = st.text_input(
         plain(key), proposed(param, value, method), key=f"sweep.values.{key}.{ranges}",
         help=plain(f"{help_of(param)} Type {example}."),
@@ -165,11 +169,14 @@ def _stamp(where: Places) -> Any:
 
 
 def _cost(graph: Graph, looked: dict[str, Any], settings: Settings, where: Places) -> str:
-    trials = f"{looked['trials']:,} {'trial' if looked['trials'] == 1 else 'trials'}, one after the other"
+    at_once = slots()
+    turns = "one after the other" if at_once == 1 else f"{at_once} at a time"
+    trials = f"{looked['trials']:,} {'trial' if looked['trials'] == 1 else 'trials'}, {turns}"
     if settings.method == "random" and looked["trials"] < settings.count:
         trials += f" (there are no more than {looked['trials']:,} different ones without a fault)"
     if "minutes" in settings.budget:
-        return f"{trials}; at most {units.duration(60 * settings.budget['minutes'] * looked['trials'])} in all."
+        rounds = -(-looked["trials"] // at_once)
+        return f"{trials}; at most {units.duration(60 * settings.budget['minutes'] * rounds)} in all."
     tokens = f"; {units.count(looked['tokens'])} training tokens at most" if looked["tokens"] else ""
     planned, prepared = start.look(graph, where)
     speed = None
@@ -179,6 +186,7 @@ def _cost(graph: Graph, looked: dict[str, Any], settings: Settings, where: Place
     if not speed or not looked["tokens"]:
         return f"{trials}{tokens}; how long one takes is not known until one has run."
     about = units.duration(looked["tokens"] / speed)
+    about += " if one trained after the other," if at_once > 1 else ""
     return f"{trials}{tokens}; about {about} at the {speed:,.0f} tokens/s that this machine last made of the graph as it is."
 
 

@@ -12,8 +12,9 @@ from cortex.graph import Graph
 from cortex.graph_source import source_node
 from cortex.lines import MOST_POINTS
 from cortex.places import Places
+from cortex.queue import slots
 from cortex.report import start_notes
-from cortex.runs import ACTIVE, Run, list_runs, summary_name
+from cortex.runs import ACTIVE, RESUMABLE, Run, list_runs, summary_name
 from cortex.store import Prepared
 from ui import charts, page, reading, session, start
 from ui.controls import controls
@@ -24,7 +25,7 @@ from ui.sweep_panel import sweep_panel
 from ui.theme import theme
 from ui.train_details import details
 
-_POLL_SECONDS = 1.0
+_POLL_SECONDS, _IDLE_SECONDS = 1.0, 5.0
 _CHART_SECONDS = ((100, 2.0), (1000, 4.0), (float("inf"), 8.0))  # up to so many points: seconds between drawings
 _CHOICE = "train.choice"
 
@@ -54,7 +55,9 @@ def show() -> None:
     run = runs[shown]
     state = reading.read_summary(run)["state"]
     live = state in ACTIVE
-    st.fragment(_live, run_every=_POLL_SECONDS if live else None)(run, state)
+    # A run that has not finished can be taken up from elsewhere, a terminal or a sweep.
+    again = _POLL_SECONDS if live else _IDLE_SECONDS if state in RESUMABLE else None
+    st.fragment(_live, run_every=again)(run, state)
     st.fragment(_curves, run_every=_chart_seconds(run) if live else None)(run)
     _tools()
 
@@ -136,7 +139,8 @@ def _other_starts(graph: Graph, prepared: Prepared, where: Places) -> None:
     seeds = st.number_input("Seeds", 1, 100, 1, key="start.seeds", help="So many runs that differ in their seed, in turn.")
     if minutes:
         graph = graph.with_training("max_minutes", float(minutes))
-    st.caption("1 run" if seeds == 1 else f"{seeds} runs, one after the other, from seed {train_config(graph).seed} on")
+    turns = "one after the other" if slots() == 1 else f"{slots()} at a time"
+    st.caption("1 run" if seeds == 1 else f"{seeds} runs, {turns}, from seed {train_config(graph).seed} on")
     if st.button("Train", key="start.go", type="primary", width="stretch"):
         _watch(start.start_run(graph, prepared, where) if seeds == 1 else start.start_seeds(graph, prepared, where, seeds)[0])
 

@@ -9,6 +9,7 @@ from typing import Any
 import streamlit as st
 
 from cortex import flops
+from cortex.comparable import predicts
 from cortex.comparison import JUDGED
 from cortex.pareto import front
 from cortex.runs import Run
@@ -60,13 +61,17 @@ def views(rows: list[dict[str, Any]], chosen: list[str]) -> None:
 
 def _comparable(rows: Sequence[Row]) -> list[Row]:
     """The runs of one data set, whose perplexities compare; which one is chosen, and how many are left out is said."""
-    sets: dict[str, list[Row]] = {}
+    found: dict[tuple[Any, ...], list[Row]] = {}
     for row in rows:
-        sets.setdefault(str(row["data"]), []).append(row)
-    if len(sets) == 1:
+        found.setdefault(predicts(row), []).append(row)
+    if len(found) == 1:
         return list(rows)
+    data = [str(key[0]) for key in found]  # in the address; with the task where one text is learned from in several ways
+    sets = {name if data.count(name) == 1 else f"{name}-{key[1]}-{key[2]}": those
+            for name, (key, those) in zip(data, found.items(), strict=True)}  # fmt: skip
     largest = sorted(sets, key=lambda data: -len(sets[data]))
-    labels = {data: _label(sets[data][0]) for data in largest}
+    tasks = len({key[1] for key in found}) > 1
+    labels = {data: _label(sets[data][0]) + (f", {sets[data][0]['task']}" if tasks else "") for data in largest}
     labels = {data: f"{label} ({data[:6]})" if [*labels.values()].count(label) > 1 else label for data, label in labels.items()}
     left, right = st.columns([2, 3], vertical_alignment="bottom")
     data = left.selectbox("Tokens", largest, key="viewtokens", bind="query-params", format_func=labels.get)

@@ -7,8 +7,8 @@ import json
 import math
 from typing import Any
 
-from cortex.comparison import FACTS, JUDGED, Comparison, Group, as_data, comparison
-from cortex.comparison_words import difference, fact, interval, judged, short, signed, value_text
+from cortex.comparison import FACTS, JUDGED, Comparison, Group, against, as_data, comparison
+from cortex.comparison_words import difference, fact, interval, judged, short, value_text
 from cortex.report import print_table
 from cortex.verbs.common import OK, UserError
 from cortex.verbs.metrics import named_runs
@@ -55,12 +55,10 @@ def _results(found: Comparison) -> list[list[str]]:
         values = [subject.row[key] for subject in found.subjects]
         if all(value is None for value in values):
             continue
-        best = found.best(key)
-        marks = ["*" if subject is best and len(values) > 1 else "" for subject in found.subjects]
+        marks = ["*" if found.best_of(key, subject) else "" for subject in found.subjects]
         rows.append([title, *(f"{judged(key, value)}{mark}" for value, mark in zip(values, marks, strict=True))])
-        differences = [found.difference(key, subject) for subject in found.subjects]
-        if any(value is not None for value in differences):
-            rows.append(["  against the first", *(signed(key, value) for value in differences)])
+        if any(found.difference(key, subject) is not None for subject in found.subjects):
+            rows.append(["  against the first", *(against(found, key, subject) for subject in found.subjects)])
     for key, title in FACTS.items():
         rows.append([title, *(fact(key, subject.row[key]) for subject in found.subjects)])
     return rows
@@ -73,8 +71,8 @@ def _group_lines(group: Group) -> list[str]:
         if group.means[key].mean is None:
             continue
         line = f"    {title}: {interval(key, group.means[key])}"
-        against = group.against[key]
-        lines.append(line + (f"; against the first group {difference(key, against)}" if against else ""))
+        first = group.against[key]
+        lines.append(line + (f"; against the first group {difference(key, first)}" if first else ""))
     return lines
 
 

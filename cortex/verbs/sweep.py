@@ -24,9 +24,12 @@ TRIALS = 20  # of a method that draws
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of the verb sweep, besides its graph."""
-    lists = "values of a setting, every combination once: training.lr=1e-4,3e-4; may be repeated"
+    lists = (
+        "values of a setting, every combination once: training.lr=1e-4,3e-4, five of a range: training.lr=log:1e-4..1e-2x5, "
+        "all of a range: model.nhead=int:1..4; may be repeated"
+    )
     parser.add_argument("--grid", action="append", default=[], metavar="KEY=VALUES", help=lists)
-    ranges = "draw a setting: training.lr=log:1e-5..1e-2, model.dropout=0..0.3, nodes.data.seq_len=int:32..128, choice:a,b"
+    ranges = "draw a setting: training.lr=log:1e-5..1e-2, model.dropout=0..0.3, nodes.data.seq_len=int:32..128, or a list"
     parser.add_argument("--random", action="append", default=[], metavar="KEY=RANGE", help=ranges)
     parser.add_argument("--method", choices=METHODS, help="default: grid, or random where --random is given; tpe needs Optuna")
     parser.add_argument("--trials", type=positive, metavar="N", help=f"trials that are drawn (default: {TRIALS})")
@@ -102,6 +105,7 @@ def _start(arguments: argparse.Namespace) -> int:
 def _axes(graph: Graph, arguments: argparse.Namespace) -> list[Axis]:
     from cortex.edit import SettingError
     from cortex.space import parse_axis
+    from cortex.sweep_check import of_a_grid
 
     found = []
     for option in ("grid", "random"):
@@ -110,8 +114,8 @@ def _axes(graph: Graph, arguments: argparse.Namespace) -> list[Axis]:
                 found.append(parse_axis(graph, text))
             except SettingError as error:
                 raise UserError(f"--{option} {text}: {error}") from None
-            if option == "grid" and not found[-1].values:
-                raise UserError(f"--grid {text}: a grid takes a list of values, not a range; --random draws from a range")
+            if option == "grid" and found[-1].listed is None:
+                raise UserError(f"--grid {text}: {of_a_grid(found[-1])}; --random draws from a range")
     if not found:
         raise UserError("nothing is varied; give --grid KEY=VALUE,VALUE or --random KEY=LOW..HIGH: training.lr=1e-4,1e-3")
     return found

@@ -1,32 +1,33 @@
-"""Verb: sweeps, which lists the sweeps, or the trials of one."""
+"""Verb: sweeps, which lists the sweeps, or the trials of one, or puts one away."""
 
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
 
 from cortex.report import print_json, print_table
 from cortex.run_summary import summary
 from cortex.sweep import OBJECTIVES, Sweep, find_sweep, list_sweeps
+from cortex.sweep_deleting import archived
 from cortex.trials import best_of, overview, trials
 from cortex.units import UNKNOWN, duration, loss
 from cortex.verbs.common import OK, places_of
-
-if TYPE_CHECKING:
-    pass
+from cortex.verbs.sweep_away import check_away, put_away
 
 
 def sweeps(arguments: argparse.Namespace) -> int:
-    """The sweeps, or the trials of one."""
+    """The sweeps, or the trials of one; or one put away or deleted."""
     root = places_of(arguments).runs
+    check_away(arguments)
     if arguments.sweep:
-        return _list_trials(arguments, find_sweep(arguments.sweep, root))
-    rows = [overview(found) for found in list_sweeps(root)]
+        found = find_sweep(arguments.sweep, root)
+        return OK if put_away(arguments, found) else _list_trials(arguments, found)
+    everything = [overview(found) | {"archived": archived(found)} for found in list_sweeps(root)]
+    rows = [row for row in everything if arguments.archived or not row["archived"]]
     if arguments.json:
         for row in rows:
             print_json(row)
         return OK
-    if not rows:
+    if not everything:
         print(f"no sweeps in {root}; python -m cortex sweep --preset small --grid training.lr=3e-4,1e-3 starts one")
         return OK
     print_table(
@@ -38,6 +39,9 @@ def sweeps(arguments: argparse.Namespace) -> int:
             for row in rows
         ],
     )  # fmt: skip
+    hidden = len(everything) - len(rows)
+    if hidden:
+        print(f"{hidden:,} archived {'sweep' if hidden == 1 else 'sweeps'} not listed; --archived lists them too")
     return OK
 
 

@@ -5,7 +5,7 @@ python examples/data/make_data.py
 reviews.csv      text, label     positive or negative; "not" turns it round, so single words do not give it away
 places.conll     word, tag       people and places; the same name is either, and what stands around it says which
 reversed.jsonl   source, target  the target has the words of the source from last to first
-counting.txt     running text    each line counts by a step that it names, so that every number but the first is certain
+counting.txt     running text    each line counts by steps that it names, so that every number but the first is certain
 """
 
 from __future__ import annotations
@@ -68,13 +68,21 @@ def reversals(count: int, seed: int = 1, longest: int = 5) -> list[Row]:
 
 
 def counting(count: int, seed: int = 1) -> list[str]:
-    """Lines that count on from a number by a step, beginning anew after eleven. There are 60 different ones."""
-    draw, lines = random.Random(seed), []
-    for _ in range(count):
-        first, step = draw.randrange(len(NUMBERS)), draw.randint(1, 5)
-        said = [NUMBERS[(first + step * turn) % len(NUMBERS)] for turn in range(8)]
-        lines.append(f"by {NUMBERS[step]} : {' '.join(said)}")
-    return lines
+    """Lines that count on from a number by four steps one after the other, beginning anew after eleven.
+
+    There are 7,500 different ones.
+    """
+    draw, lines = random.Random(seed), {}
+    while len(lines) < count:  # no line twice, so that none stands in two splits
+        at, said = draw.randrange(len(NUMBERS)), []
+        for _ in range(4):
+            step = draw.randint(1, 5)
+            said += ["by", NUMBERS[step], ":"]
+            for _ in range(4):
+                said.append(NUMBERS[at])
+                at = (at + step) % len(NUMBERS)
+        lines[" ".join(said)] = None
+    return list(lines)
 
 
 def write_reviews(path: Path, rows: list[Row]) -> None:
@@ -105,7 +113,7 @@ def main(folder: Path) -> None:
     write_reviews(folder / "reviews.csv", reviews(900))
     write_places(folder / "places.conll", places(600))
     write_pairs(folder / "reversed.jsonl", reversals(3000))
-    write_lines(folder / "counting.txt", counting(1200))
+    write_lines(folder / "counting.txt", counting(2000))
 
 
 if __name__ == "__main__":
