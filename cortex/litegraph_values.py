@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from cortex import litegraph_names as names
+from cortex.kind import Kind
 from cortex.litegraph import Box
 from cortex.litegraph_flat import Flat
 from cortex.litegraph_widths import is_head
 from cortex.params import AUTO, FROM_INPUT, FROM_VOCABULARY, Choice, Int, Param
-from cortex.kind import Kind
 
 
 def values_of(flat: Flat, way: str, kind: Kind) -> tuple[dict[str, Any], list[str]]:
