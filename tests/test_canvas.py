@@ -219,3 +219,13 @@ def test_a_fault_is_on_its_card_and_what_follows_is_dashed() -> None:
     assert "nothing is connected to it" in nodes["embedding"].data["content"]
     assert "2px solid" in nodes["embedding"].style["border"]
     assert "dashed" in nodes["block_1"].style["border"]
+
+
+def test_an_edge_back_to_the_start_of_a_row_below_leaves_downwards_and_enters_from_above() -> None:
+    graph = preset("small")
+    rows = {node.id: (250.0 * (at % 5), 200.0 * (at // 5)) for at, node in enumerate(graph.nodes)}
+    graph = graph.move(rows)
+    sides = {node.id: (node.source_position, node.target_position) for node in Session(graph, Browser()).sent().nodes}
+    last, first = graph.nodes[4].id, graph.nodes[5].id
+    assert (sides[last], sides[first]) == (("bottom", "left"), ("right", "top"))
+    assert sides[graph.nodes[3].id] == ("right", "left")

@@ -17,7 +17,7 @@ from cortex.presets import PRESETS, preset
 from cortex.registry import KINDS
 from ui import page, session, start, uploads
 from ui.graph_difference import framed
-from ui.opening import opening
+from ui.opening import opening, translated
 from ui.plain import plain
 from ui.theme import theme
 
@@ -108,9 +108,11 @@ def _others() -> None:
     with kept:
         _kept()
     with file:
-        opening()
+        files = opening()
     if chosen:
         _example(chosen)
+    if files:
+        translated(*files)
 
 
 def _examples() -> str | None:
