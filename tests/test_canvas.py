@@ -233,3 +233,13 @@ def test_an_edit_changes_the_text_of_its_own_card_alone() -> None:
     after = {node.id: node for node in session.sent().nodes}
     assert [name for name in after if after[name].data["content"] != before[name].data["content"]] == ["block_2"]
     assert after["block_1"].style["--cn-share"] < before["block_1"].style["--cn-share"]
+
+
+def test_an_edge_back_to_the_start_of_a_row_below_leaves_downwards_and_enters_from_above() -> None:
+    graph = preset("small")
+    rows = {node.id: (250.0 * (at % 5), 200.0 * (at // 5)) for at, node in enumerate(graph.nodes)}
+    graph = graph.move(rows)
+    sides = {node.id: (node.source_position, node.target_position) for node in Session(graph, Browser()).sent().nodes}
+    last, first = graph.nodes[4].id, graph.nodes[5].id
+    assert (sides[last], sides[first]) == (("bottom", "left"), ("right", "top"))
+    assert sides[graph.nodes[3].id] == ("right", "left")

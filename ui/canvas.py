@@ -263,8 +263,8 @@ def _flow_node(
     before = [edge.source for edge in graph.into(node.id)]
     after = [edge.target for edge in graph.out_of(node.id)]
     # A dot that nothing is connected to yet keeps clear of the other one, or no edge could be drawn from it.
-    sides = [side for name in before if (side := _side(places, node.id, [name]))]
-    leaves = _side(places, node.id, after) or _OPPOSITE[sides[0] if sides else "left"]
+    sides = [side for name in before if (side := _turn(places, node.id, [name], -1) or _side(places, node.id, [name]))]
+    leaves = _turn(places, node.id, after, 1) or _side(places, node.id, after) or _OPPOSITE[sides[0] if sides else "left"]
     enters = next((side for side in sides if side != leaves), None)
     if enters is None:
         enters = ("top" if leaves in ("left", "right") else "left") if sides else _OPPOSITE[leaves]
@@ -292,6 +292,18 @@ def _side(places: Mapping[str, tuple[float, float]], here: str, others: list[str
     if abs(across) >= WIDTH:
         return "right" if across > 0 else "left"
     return "bottom" if down > 0 else "top"
+
+
+def _turn(places: Mapping[str, tuple[float, float]], here: str, others: list[str], way: int) -> str | None:
+    """The bottom of a card whose edge goes back to the start of a row below, and the top of the card there: from the sides it
+    would lie over the cards between them. `way`: 1 for what the card feeds, -1 for what feeds it."""
+    other = next((name for name in others if name in places), None)
+    if other is None:
+        return None
+    across, down = (way * (places[other][axis] - places[here][axis]) for axis in (0, 1))
+    if across > -_CARD_WIDTH or down < _CARD_WIDTH / 2:
+        return None
+    return "bottom" if way > 0 else "top"
 
 
 def _flow_edge(planned: Plan, edge: Edge, theme: Theme) -> StreamlitFlowEdge:

@@ -18,7 +18,7 @@ from cortex.registry import KINDS
 from cortex.store import Prepared
 from ui import page, session, start, uploads
 from ui.graph_difference import framed
-from ui.opening import opening
+from ui.opening import opening, translated
 from ui.plain import plain
 from ui.theme import theme
 
@@ -109,9 +109,11 @@ def _others() -> None:
     with kept:
         _kept()
     with file:
-        opening()
+        files = opening()
     if chosen:
         _example(chosen)
+    if files:
+        translated(*files)
 
 
 def _examples() -> str | None:
