@@ -80,7 +80,11 @@ def _choice(usable: dict[str, Run]) -> tuple[Run, str, bool]:
         st.query_params.pop("run", None)
     if st.session_state.get(key) not in usable:
         st.session_state[key] = wanted if wanted in usable else next(iter(usable))
-    name = left.selectbox("Run", list(usable), key=key, format_func=lambda name: _label(usable[name]), persist_state="session")
+    names = list(usable)
+    name = left.selectbox(
+        "Run", names, names.index(st.session_state[key]), key=key, format_func=lambda name: _label(usable[name]),
+        persist_state="session",
+    )  # fmt: skip
     checkpoint = right.selectbox("Weights", CHECKPOINTS, key="generate.checkpoint", persist_state="session")
     return usable[name], checkpoint, replaced
 
@@ -96,8 +100,9 @@ def _setting(name: str) -> Any:
     st.session_state.setdefault(key, param.default)
     step = 1 if isinstance(param, Int) else 0.05
     return st.number_input(
-        name, min_value=param.low, max_value=param.high, step=step, key=key, help=forms.help_of(param), persist_state="session"
-    )
+        name, min_value=param.low, max_value=param.high, value=st.session_state[key], step=step, key=key,
+        help=forms.help_of(param), persist_state="session",
+    )  # fmt: skip
 
 
 @st.cache_resource(max_entries=2, show_spinner="Loading the weights …")
