@@ -6,6 +6,7 @@ import json
 import os
 import re
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -258,7 +259,8 @@ def test_a_form_is_whole_for_a_browser_that_lost_the_connection_while_it_was_dra
     name: str, open_document: str, home: Places, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ui.start.measure_data", lambda *_: None)
-    documents.update(home.documents, open_document, lambda graph: graph.with_training("optimizer", "SGD").with_training("lr", 0.5))
+    changed = {"optimizer": "SGD", "lr": 0.5}
+    documents.update(home.documents, open_document, lambda graph: replace(graph, training={**graph.training, **changed}))
     test = page(name, doc=open_document)
     test.session_state["selected"] = "embedding"
     sound(sound(test.run()).run())  # what the first of the two sent may never have arrived
