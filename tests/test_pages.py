@@ -267,3 +267,11 @@ def test_a_form_is_whole_for_a_browser_that_lost_the_connection_while_it_was_dra
     fields = held(test)
     assert len(fields) > 1
     assert {key: both for key, both in fields.items() if both[0] != both[1]} == {}
+
+
+def test_every_graph_that_was_edited_can_be_gone_on_with(shakespeare: Places, make_graph: MakeGraph) -> None:
+    for number in range(15):
+        documents.create(shakespeare.documents, make_graph().rename(f"draft-{number}"))
+    listed = page("build").selectbox(key="build.recent").options
+    assert len(listed) == 15
+    assert re.fullmatch(r"draft-\d+ \([0-9a-f]{4}\) · \d\d \w+ \d\d:\d\d", listed[0])
