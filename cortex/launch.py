@@ -68,7 +68,7 @@ def extend(parent: Run, *, steps: int = 0, epochs: int = 0, name: str | None = N
 
 def spawn(run: Run) -> subprocess.Popen[bytes]:
     """Start a worker on a run that was created; it goes on whatever happens to this process."""
-    return _spawn("train", str(run.path), log=run.path)
+    return _expected(run, _spawn("train", str(run.path), log=run.path))
 
 
 def spawn_sweep(sweep: Sweep) -> subprocess.Popen[bytes]:
@@ -82,7 +82,7 @@ def spawn_resume(run: Run) -> subprocess.Popen[bytes]:
     check_resumable(run)
     take_ticket(run)
     run.request("resume")  # the state is "starting" until the worker is there
-    return _spawn("resume", str(run.path), log=run.path)
+    return _expected(run, _spawn("resume", str(run.path), log=run.path))
 
 
 def check_resumable(run: Run) -> None:
@@ -91,6 +91,11 @@ def check_resumable(run: Run) -> None:
     if state not in RESUMABLE:
         hint = "; extend it to train it further" if state == "finished" else ""
         raise RunError(f"run {run.id} is {state}; only a run that is {', '.join(RESUMABLE)} can be resumed{hint}")
+
+
+def _expected(run: Run, process: subprocess.Popen[bytes]) -> subprocess.Popen[bytes]:
+    run.expect(process.pid)
+    return process
 
 
 def _spawn(*arguments: str, log: Path) -> subprocess.Popen[bytes]:

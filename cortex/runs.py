@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -27,7 +28,8 @@ ENDED = ("finished", "stopped", "failed", "paused")
 ACTIVE = ("starting", "queued", "preparing", "running")
 RESUMABLE = ("interrupted", "paused", "stopped", "failed")
 
-# A run that nobody has taken up after this many seconds was never started: a worker claims its run before it loads torch.
+# A run that nobody has taken up after this many seconds was never started, unless the process that will is known and lives:
+# a worker claims its run before it loads torch.
 _START_GRACE = 10.0
 _HEARTBEAT_GRACE = 10.0
 
@@ -100,12 +102,14 @@ class Run:
         status, now = self.status() if status is None else status, time.time() if now is None else now
         state = status.get("state")
         alive = state in ACTIVE and worker_alive(status)
-        if not alive and now - self._resumed_at() < _START_GRACE:
+        resumed = self._resumed_at()
+        if not alive and (now - resumed < _START_GRACE or (resumed and self._on_its_way())):
             return "starting"
         if state in ENDED:
             return state
         if status.get("pid") is None:
-            return "starting" if now - _seconds(status.get("heartbeat")) < _START_GRACE else "interrupted"
+            soon = now - _seconds(status.get("heartbeat")) < _START_GRACE
+            return "starting" if soon or self._on_its_way() else "interrupted"
         return state if alive else "interrupted"
 
     def _resumed_at(self) -> float:
@@ -114,6 +118,19 @@ class Run:
             return os.stat(self.path / "requests" / "resume").st_mtime
         except OSError:
             return 0.0
+
+    def expect(self, pid: int) -> None:
+        """Note the process that will be this run's worker: on a busy machine it can take long to say so itself."""
+        mark = {"pid": pid, "pid_started": process_started(pid), "heartbeat": time.time()}
+        with contextlib.suppress(OSError):  # without the mark a slow start is called interrupted, and mended by its first word
+            write_atomically(self.path / "requests" / "expected", to_json(mark), durable=False)
+
+    def _on_its_way(self) -> bool:
+        """Whether a worker was started that lives and has not spoken yet."""
+        try:
+            return worker_alive(self._object("requests/expected"))
+        except RunError:
+            return False
 
     def events(self) -> list[dict[str, Any]]:
         """Every whole event of metrics.jsonl in order; a torn or foreign line is passed over."""

@@ -135,6 +135,21 @@ def test_a_run_that_nobody_takes_up_is_interrupted_after_a_while(run: Run) -> No
     assert run.state(now=created + 11) == "interrupted"
 
 
+def test_a_worker_that_is_slow_to_start_is_waited_for_as_long_as_it_lives(run: Run) -> None:
+    later = run.status()["heartbeat"] + 300
+    worker = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    try:
+        run.expect(worker.pid)
+        assert run.state(now=later) == "starting"
+        run.path.joinpath("status.json").write_text(json.dumps({"state": "stopped", "pid": 1, "pid_started": 1}))
+        assert run.state(now=later) == "stopped"  # its mark is that of the start before
+        run.request("resume")
+        assert run.state(now=later) == "starting"
+    finally:
+        worker.communicate(b"\n")
+    assert run.state(now=later) == "stopped"
+
+
 @pytest.mark.parametrize(
     "content",
     [None, "", '{"state": "runn', "[1]", "null", "\0\0", "{}", '{"state": "flying", "pid": 1}', '{"heartbeat": null}',
