@@ -12,7 +12,7 @@ from pathlib import Path
 from cortex.builder import train_config
 from cortex.graph import Graph
 from cortex.queue import take_ticket
-from cortex.runs import ACTIVE, RESUMABLE, Run, RunError, create_run, summary_name
+from cortex.runs import ACTIVE, REQUESTS, RESUMABLE, Run, RunError, create_run, summary_name
 from cortex.sweep import Sweep
 
 _PROJECT = Path(__file__).parents[1]
@@ -81,6 +81,8 @@ def spawn_resume(run: Run) -> subprocess.Popen[bytes]:
     """Start a worker on a run that is interrupted, paused, stopped or has failed; it goes on from its last checkpoint."""
     check_resumable(run)
     take_ticket(run)
+    for what in REQUESTS:  # what ended it is not asked of the next worker
+        run.answer(what)
     run.request("resume")  # the state is "starting" until the worker is there
     return _expected(run, _spawn("resume", str(run.path), log=run.path))
 

@@ -41,7 +41,8 @@ class Status:
         if before.get("insisted") or (before.get("why") and before.get("state") == "stopped"):
             self._facts["insisted"] = True
         if again:
-            for what in (*REQUESTS, "resume"):
+            # Whoever asked for this worker took the old marks away before; a stop that stands there now was asked since.
+            for what in ("resume",) if run.requested("resume") else (*REQUESTS, "resume"):
                 run.answer(what)
         self.set()
         self._thread = threading.Thread(target=self._beat, daemon=True)
