@@ -54,7 +54,9 @@ def show() -> None:
     if trained.task == "Pairs":
         _pairs(trained, sampling, replaced)
         return
-    prompt = st.text_area("Prompt", key="generate.prompt", height=110, persist_state="session", placeholder="For example: O Romeo, Romeo,")
+    prompt = st.text_area(
+        "Prompt", key="generate.prompt", height=110, persist_state="session", placeholder="For example: O Romeo, Romeo,"
+    )
     _marked(trained, prompt, theme())
     st.caption(
         f"Writes {sampling['max_tokens']:,} tokens. The model was trained on {trained.seq_len} tokens at a time and sees "
