@@ -22,6 +22,9 @@ FOLDER = Path(__file__).parents[1] / "guide"
 # The vocabulary that memory is told for: that of Penn Treebank.
 _VOCABULARY = 10_000
 
+# Facts that a model is planned or measured for.
+_SLOW = ("parameters", "memory")
+
 _BUTTON = re.compile(r"\[([^\]]+)\]\((do|page):([^)]+)\)")
 _FACT = re.compile(r"\{\{([^}]+)\}\}")
 _HEADING = re.compile(r"(#{2,3}) (.+?) \{#([a-z-]+)\}")
@@ -45,10 +48,20 @@ class Button:
 class Part:
     """A heading (level 2 or 3, with its anchor), some Markdown, or a row of buttons."""
 
-    text: str = ""
+    source: str = ""
     level: int = 0
     anchor: str = ""
     buttons: tuple[Button, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """The text with its facts filled in. GuideError when it names one that does not exist."""
+        return _FACT.sub(lambda found: fact(found[1]), self.source)
+
+    @property
+    def slow(self) -> bool:
+        """Whether a fact of it takes a second or more to find, the first time."""
+        return any(found.split()[0] in _SLOW for found in _FACT.findall(self.source))
 
 
 @dataclass(frozen=True)
@@ -72,10 +85,10 @@ def languages() -> list[str]:
 
 @functools.cache
 def read(language: str) -> Guide:
-    """The guide in a language, with its facts filled in.
+    """The guide in a language; its facts are looked up when a part's text is asked for.
 
     Raises:
-        GuideError: the text names a fact that does not exist.
+        GuideError: a line cannot be read.
     """
     head, _, body = (FOLDER / f"{language}.md").read_text(encoding="utf-8").partition("\n## ")
     title = head.splitlines()[0].removeprefix("# ")
@@ -101,14 +114,14 @@ def _parts(text: str) -> list[Part]:
     for block in re.split(r"\n\s*\n", text.strip()):
         heading = _HEADING.fullmatch(block.strip())
         if heading:
-            parts.append(Part(_filled(heading[2]), len(heading[1]), heading[3]))
+            parts.append(Part(heading[2], len(heading[1]), heading[3]))
         elif all(_BUTTON.fullmatch(line.strip()) for line in block.splitlines()):
             parts.append(Part(buttons=tuple(map(_button, block.splitlines()))))
         elif block.startswith("#") or _BUTTON.search(block):
             raise GuideError(f"cannot be read: {block[:60]}")
         else:
             # Chinese has no space where a line ends.
-            parts.append(Part(_filled(re.sub(r"(?<=[^\x00-\x7f])\n(?=[^\x00-\x7f])", "", block))))
+            parts.append(Part(re.sub(r"(?<=[^\x00-\x7f])\n(?=[^\x00-\x7f])", "", block)))
     return parts
 
 
@@ -118,10 +131,7 @@ def _button(line: str) -> Button:
     return Button(label, where, verb, tuple(arguments))
 
 
-def _filled(text: str) -> str:
-    return _FACT.sub(lambda found: fact(found[1]), text)
-
-
+@functools.cache
 def fact(name: str) -> str:
     """A fact by its name: `preset small lr`, `default GPTBlock nhead`, `kind Loss`, `parameters small 10000` …
 

@@ -17,7 +17,7 @@ from cortex.graph import Graph
 from cortex.places import to_json
 from cortex.processes import process_started
 from cortex.queue import take_ticket
-from cortex.runs import ACTIVE, RESUMABLE, Run, RunError, summary_name
+from cortex.runs import ACTIVE, REQUESTS, RESUMABLE, Run, RunError, summary_name
 from cortex.sweep import Sweep
 
 _PROJECT = Path(__file__).parents[1]
@@ -87,6 +87,8 @@ def spawn_resume(run: Run) -> subprocess.Popen[bytes]:
     """Start a worker on a run that is interrupted, paused, stopped or has failed; it goes on from its last checkpoint."""
     check_resumable(run)
     take_ticket(run)
+    for what in REQUESTS:  # what ended it is not asked of the next worker
+        run.answer(what)
     run.request("resume")
     return _spawn("resume", str(run.path), log=run.path)
 

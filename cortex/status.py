@@ -41,7 +41,8 @@ class Status:
         # Stopped by its sweep's rule and taken up again all the same: it is not judged a second time.
         if before.get("insisted") or (before.get("why") and before.get("state") == "stopped"):
             self._facts["insisted"] = True
-        for what in (*REQUESTS, "resume") if again else ("resume",):
+        # Whoever asked for this worker took the old marks away before; a stop that stands there now was asked since.
+        for what in (*REQUESTS, "resume") if again and not run.requested("resume") else ("resume",):
             run.answer(what)
         self.set()
         self._thread = threading.Thread(target=self._beat, daemon=True)

@@ -15,7 +15,7 @@ from cortex.command import main
 from cortex.expand import expand
 from cortex.graph import Graph
 from cortex.guide import GuideError, as_markdown, fact, languages, read
-from cortex.guide_steps import EXAMPLES, StepError, opening, opens, step
+from cortex.guide_steps import EXAMPLES, StepError, changes, opening, opens, step
 from cortex.honest import honesty
 from cortex.places import Places
 from cortex.presets import preset
@@ -119,12 +119,22 @@ def test_every_example_of_the_guide_is_a_document_without_a_fault() -> None:
             assert not node.params.get("path") or (EXAMPLES.parent / node.params["path"]).is_file()
 
 
+def test_a_further_block_stands_behind_the_last_one_also_when_the_chain_is_whole() -> None:
+    graph = step(preset("small"), "blocks", "2", "nhead=4")
+    order = [node.id for node in graph.nodes]
+    assert order[order.index("block_3") :] == ["block_3", "gpt_block", "gpt_block_2", "norm", "head", "loss"]
+    assert [edge.source for edge in graph.into("norm")] == ["gpt_block_2"]
+    assert plan(graph, 1000).issues == ()
+
+
 def test_what_cannot_be_done_is_said() -> None:
     with pytest.raises(StepError, match="add a source first"):
         step(Graph(), "add", "Embedding")
     with pytest.raises(StepError, match="already") as told:
         step(preset("small"), "add", "Embedding")
     assert told.value.node == "embedding"
+    with pytest.raises(StepError, match="add both first"):
+        step(Graph(), "tie")
     with pytest.raises(StepError, match="cannot be halved"):
         step(preset("small").with_param("data", "batch_size", 1), "halve")
     with pytest.raises(StepError):
@@ -134,6 +144,30 @@ def test_what_cannot_be_done_is_said() -> None:
 def test_half_the_batch_is_the_same_step() -> None:
     graph = step(preset("small"), "halve")
     assert (graph.node("data").params["batch_size"], graph.training["accumulate"]) == (10, 2)
+
+
+def test_what_a_step_has_made_is_told_in_signs() -> None:
+    small = preset("small")
+    assert changes(small, step(small, "add", "GPTBlock")) == "+ gpt_block"
+    assert changes(small, step(small, "source", "PennTreebank")) == "data: PennTreebank"
+    assert changes(small, step(small, "tie")) == "head.bias = False, head.tie_to = embedding"
+    assert changes(small, step(small, "halve")) == "data.batch_size = 10, accumulate = 2"
+    assert re.search(r"… \(\+\d+\)$", changes(small, step(small, "recipe", "tuned")))
+    assert changes(small, small) == ""
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_each_reason_why_a_step_cannot_be_done_has_words(language: str) -> None:
+    found = []
+    for graph, verb, *arguments in (
+        (Graph(), "add", "Embedding"), (preset("small"), "add", "Embedding"), (Graph(), "tie"), (Graph(), "halve"),
+        (preset("small").with_param("data", "batch_size", 1), "halve"), (preset("small"), "add", "TransformerEncoder"),
+    ):  # fmt: skip
+        with pytest.raises(StepError) as told:
+            step(graph, verb, *arguments)
+        found.append(told.value.why)
+    assert found == ["no source", "there already", "no head", "no source", "one sequence", "no end"]
+    assert set(found) <= read(language).words.keys()
 
 
 # The page
@@ -181,7 +215,7 @@ def test_a_gpt_is_built_by_pressing_the_buttons_of_the_page(home: Places) -> Non
 
 def test_a_step_without_a_graph_says_what_to_do_first(home: Places) -> None:
     test = press(sound(page("guide").run()), "Clip the gradient at 1")
-    assert "Start a graph first" in test.toast[0].value
+    assert "There is no graph yet. Press “Open small” or “Start an empty graph” first." in test.toast[0].value
     assert documents.recent(home.documents) == []
 
 
@@ -201,3 +235,17 @@ def test_an_example_takes_its_data_to_where_the_app_may_read(home: Places) -> No
     path = Path(documents.load(home.documents, found).of_kind("CustomData")[0].params["path"])
     assert path.is_relative_to(home.uploads)
     assert path.is_file()
+
+
+def test_the_page_tells_what_a_button_did_in_its_language(home: Places) -> None:
+    test = sound(page("guide", lang="zh").run())
+    for label, said in (
+        ("新建一张空图", "已打开一张空图"),  # nothing is kept, for there was nothing
+        ("加入嵌入", "请先加入一个"),
+        ("加入 Shakespeare", "+ data"),
+        ("加入 Shakespeare", "已经是这样了"),
+        ("一次 256 个词元", r"data.seq\_len = 256"),
+        ("新建一张空图", "原来的图仍然保留"),
+    ):
+        test = press(test, label)
+        assert said in test.toast[0].value

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -232,3 +233,39 @@ def test_runs_of_different_tokens_are_called_incomparable(make_run: MakeRun, mak
     assert "not comparable" in words(sound(page("runs", runs=ticked)))
     compared = sound(page("runs", runs=ticked, part="Comparer"))
     assert any("data.tokenizer" in part.proto.body for part in compared.get("html"))
+
+
+def held(test: AppTest) -> dict[str, tuple[Any, Any]]:
+    """Of each field its value, and what a browser shows that has not heard of it before: its default."""
+    found: dict[str, tuple[Any, Any]] = {}
+    for part in (*test.checkbox, *test.toggle):
+        found[part.key] = part.value, part.proto.default
+    for part in (*test.text_input, *test.text_area, *test.number_input):
+        found[part.key] = part.value, part.proto.default if part.proto.HasField("default") else None
+    for part in test.selectbox:
+        shown = part.options[part.proto.default] if part.proto.HasField("default") and part.options else None
+        found[part.key] = part.options[part.index] if part.index is not None and part.options else None, shown
+    return found
+
+
+@pytest.mark.parametrize("name", ["build", "data"])
+def test_a_form_is_whole_for_a_browser_that_lost_the_connection_while_it_was_drawn(
+    name: str, open_document: str, home: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ui.start.measure_data", lambda *_: None)
+    changed = {"optimizer": "SGD", "lr": 0.5}
+    documents.update(home.documents, open_document, lambda graph: replace(graph, training={**graph.training, **changed}))
+    test = page(name, doc=open_document)
+    test.session_state["selected"] = "embedding"
+    sound(sound(test.run()).run())  # what the first of the two sent may never have arrived
+    fields = held(test)
+    assert len(fields) > 1
+    assert {key: both for key, both in fields.items() if both[0] != both[1]} == {}
+
+
+def test_every_graph_that_was_edited_can_be_gone_on_with(shakespeare: Places, make_graph: MakeGraph) -> None:
+    for number in range(15):
+        documents.create(shakespeare.documents, make_graph().rename(f"draft-{number}"))
+    listed = page("build").selectbox(key="build.recent").options
+    assert len(listed) == 15
+    assert re.fullmatch(r"draft-\d+ \([0-9a-f]{4}\) · \d\d \w+ \d\d:\d\d", listed[0])

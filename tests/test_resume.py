@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import signal
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from waiting import wait_for_step
 
 import cortex.asked
 import cortex.session
+from cortex import launch
 from cortex.checkpoints import load_state, saved_step
 from cortex.command import main
 from cortex.creating import create_run
@@ -286,4 +288,24 @@ def test_only_what_has_ended_too_early_can_be_resumed(
     assert "is starting" in refused(run)  # somebody else has resumed it just now
     run.request("resume")  # as a page does; its worker comes second
     assert "has a worker already" in refused(run)
+    worker.end("paused")
+
+
+def test_a_stop_asked_of_a_run_that_is_being_resumed_is_not_lost_and_the_one_before_is_over(
+    new_run: NewRun, where: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = new_run()
+    work(run, where.store, on_event=ask_at(run, 12, "pause"))
+    run.request("stop")  # one that came when it was over
+    started = []
+    monkeypatch.setattr(launch, "_spawn", lambda *_, log: started.append(subprocess.Popen(["sleep", "0"])) or started[-1])
+    launch.spawn_resume(run)
+    started[0].wait()
+    assert not run.requested("stop")  # or the page would say "Stopping …" of a run that is only just starting
+    run.request("stop")
+    worker = Status(run, again=True)
+    assert run.requested("stop") and not run.requested("resume")
+    worker.end("paused")
+    worker = Status(run, again=True)  # from a terminal, which has left no mark: what stands there is old
+    assert not run.requested("stop")
     worker.end("paused")

@@ -64,7 +64,7 @@ def _bar(planned: Plan, prepared: Prepared | None) -> None:
     graph = planned.graph
     with name:
         key = forms.synced_key("build.name", graph.name)
-        st.text_input("Name", key=key, max_chars=80, on_change=_rename, args=(key,))
+        st.text_input("Name", graph.name, key=key, max_chars=80, on_change=_rename, args=(key,))
     with back:
         history_bar(*st.columns(2, gap="xsmall"))
     with add:
@@ -166,7 +166,9 @@ def _source_kind(node: Node) -> None:
     field = f"kind.{node.id}"
     key = forms.synced_key(field, node.kind)
     sources = [kind.name for kind in ordered() if kind.role == "source"]
-    st.selectbox("Text to learn from", sources, key=key, on_change=_change_source, args=(node.id, field, key))
+    st.selectbox(
+        "Text to learn from", sources, sources.index(node.kind), key=key, on_change=_change_source, args=(node.id, field, key)
+    )
 
 
 def _change_source(node_id: str, field: str, key: str) -> None:

@@ -301,7 +301,7 @@ def _turn(places: Mapping[str, tuple[float, float]], here: str, others: list[str
     if other is None:
         return None
     across, down = (way * (places[other][axis] - places[here][axis]) for axis in (0, 1))
-    if across > -_CARD_WIDTH or down < _CARD_WIDTH / 2:
+    if across > -WIDTH or down < WIDTH / 2:
         return None
     return "bottom" if way > 0 else "top"
 

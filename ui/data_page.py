@@ -46,6 +46,9 @@ def _text(node: Node, where: Places) -> str | None:
             icon=":material/upload_file:",
         )
         return None
+    if node.params.get("split") == "files" and not node.params.get("validation_file"):
+        st.info("Choose at the left which of the files validates; every other one is trained on.", icon=":material/call_split:")
+        return None
     for fault in faults:
         st.error(plain(fault), icon=":material/error:")
     if prepared is None:

@@ -76,8 +76,8 @@ def sample(prepared: Prepared) -> None:
     if which == _TEXT:
         st.session_state.setdefault("data.text", _FIRST_TEXT)
         text = st.text_area(
-            "Text", key="data.text", height=80, max_chars=_MOST_CHARACTERS, label_visibility="collapsed",
-            persist_state="session", placeholder="Type something",
+            "Text", st.session_state["data.text"], key="data.text", height=80, max_chars=_MOST_CHARACTERS,
+            label_visibility="collapsed", persist_state="session", placeholder="Type something",
         )  # fmt: skip
         spans = spans_of_text(tokenizer, text)
     elif prepared.task != "Text":

@@ -61,7 +61,7 @@ def _chosen(graph: Graph | None, runs: dict[str, Run]) -> Run | None:
     def label(name: str) -> str:
         return f"{summary_name(runs[name])} · run {name[:15]}" if name else f"{graph.name} · the graph being edited"
 
-    chosen = st.selectbox("What to export", options, key=_CHOICE, format_func=label)
+    chosen = st.selectbox("What to export", options, options.index(st.session_state[_CHOICE]), key=_CHOICE, format_func=label)
     st.query_params.pop("run", None)
     session.keep_in_url(run=chosen or None)
     return runs.get(chosen)

@@ -198,26 +198,32 @@ def _changed(key: str, name: str, param: Param, keep: Callable[[Any], Any]) -> N
 
 
 def _widget(param: Param, value: Any) -> tuple[Any, Callable[..., Any]]:
-    """What a widget holds for this value, and the widget."""
+    """What a widget holds for this value, and the widget.
+
+    The value is its default too: where a connection breaks, the script runs again for a browser that has seen nothing yet, and
+    of what the session holds Streamlit sends only what is new. Without a default each field would then be drawn empty.
+    """
     sound = value is not None and param.problem(value) is None
     if isinstance(param, Choice) and sound:
-        return value, lambda label, **rest: st.selectbox(label, param.options, disabled=len(param.options) == 1, **rest)
+        return value, lambda label, **rest: st.selectbox(
+            label, param.options, index=param.options.index(value), disabled=len(param.options) == 1, **rest
+        )
     if isinstance(param, Bool) and sound:
-        return value, st.checkbox
+        return value, lambda label, **rest: st.checkbox(label, value=value, **rest)
     if isinstance(param, Int) and param.auto is None and (sound or value is None):
-        empty = {"value": None, "placeholder": "they differ" if value is None else ""}  # emptied, it keeps what it was
+        empty = "they differ" if value is None else None
         return value, lambda label, **rest: st.number_input(
-            label, min_value=param.low, max_value=param.high, step=1, **empty, **rest
+            label, value=value, min_value=param.low, max_value=param.high, step=1, placeholder=empty, **rest
         )
     if isinstance(param, Float) and (sound or value is None):
         step = 10.0 ** math.floor(math.log10(param.default)) / 10 if param.default else 0.01
         low, high = float(param.low), float(param.high)
         shown = None if value is None else float(value)
-        empty = {"value": None, "placeholder": "they differ" if value is None else ""}
+        empty = "they differ" if value is None else None
         return shown, lambda label, **rest: st.number_input(
-            label, min_value=low, max_value=high, step=step, format="%g", **empty, **rest
+            label, value=shown, min_value=low, max_value=high, step=step, format="%g", placeholder=empty, **rest
         )
-    return str(value), st.text_input
+    return str(value), lambda label, **rest: st.text_input(label, value=str(value), **rest)
 
 
 def _sentence(message: str, hint: str) -> str:

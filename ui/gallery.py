@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Any
 
 import streamlit as st
@@ -24,6 +25,10 @@ from ui.theme import theme
 
 _TEXT = "build.text"
 _OWN = "My own text"
+# Streamlit leaves the empty bar of the graph that has just been left.
+_NO_SIDEBAR = '<style>[data-testid="stSidebar"] {display: none;}</style>'
+# More graphs than these are found by their file or their address alone.
+_MOST = 200
 # What a visitor calls them, and the kinds of source.
 _TEXTS = {
     "Shakespeare": "Shakespeare", "WikiText-2": "WikiText2", "WikiText-103": "WikiText103", "Penn Treebank": "PennTreebank",
@@ -34,6 +39,7 @@ _TEXTS = {
 def gallery() -> None:
     """Preset cards, graphs that were kept or edited before, and a file of one's own."""
     page.begin("Build a GPT")
+    st.html(_NO_SIDEBAR)
     session.show_notice()
     words, last = st.columns([3, 1.4], vertical_alignment="center")
     words.write("Pick a size. It opens as a graph that you can change, train and compare. Nothing is sent anywhere.")
@@ -152,7 +158,7 @@ def _last() -> None:
 
 
 def _recent() -> None:
-    known = documents.recent(session.where().documents, 12)
+    known = documents.recent(session.where().documents, _MOST)
     chosen = st.selectbox(
         "Go on with a graph", known, index=None, format_func=_label, key="build.recent", disabled=not known,
         placeholder="Graphs that you edited before" if known else "None was edited yet",
@@ -184,7 +190,14 @@ def _open_kept(name: str) -> None:
 
 
 def _label(name: str) -> str:
+    return _name_of(session.where().documents, name, documents.stamp(session.where().documents, name))
+
+
+@st.cache_data(max_entries=4 * _MOST, show_spinner=False)
+def _name_of(folder: Path, name: str, stamp: tuple[int, int] | None) -> str:
+    """Name, the first signs of its id, and when it was edited last; read anew when its file is another one."""
+    edited = time.strftime(" · %d %b %H:%M", time.localtime(stamp[0] / 1e9)) if stamp else ""
     try:
-        return f"{documents.load(session.where().documents, name).name} ({name[:4]})"
+        return f"{documents.load(folder, name).name} ({name[:4]}){edited}"
     except (GraphError, documents.DocumentError):
-        return f"damaged ({name[:4]})"
+        return f"damaged ({name[:4]}){edited}"

@@ -54,7 +54,9 @@ def show() -> None:
     if trained.task == "Pairs":
         _pairs(trained, sampling, replaced)
         return
-    prompt = st.text_area("Prompt", key="generate.prompt", height=110, persist_state="session", placeholder="O Romeo, Romeo,")
+    prompt = st.text_area(
+        "Prompt", key="generate.prompt", height=110, persist_state="session", placeholder="For example: O Romeo, Romeo,"
+    )
     _marked(trained, prompt, theme())
     st.caption(
         f"Writes {sampling['max_tokens']:,} tokens. The model was trained on {trained.seq_len} tokens at a time and sees "
@@ -80,7 +82,11 @@ def _choice(usable: dict[str, Run]) -> tuple[Run, str, bool]:
         st.query_params.pop("run", None)
     if st.session_state.get(key) not in usable:
         st.session_state[key] = wanted if wanted in usable else next(iter(usable))
-    name = left.selectbox("Run", list(usable), key=key, format_func=lambda name: _label(usable[name]), persist_state="session")
+    names = list(usable)
+    name = left.selectbox(
+        "Run", names, names.index(st.session_state[key]), key=key, format_func=lambda name: _label(usable[name]),
+        persist_state="session",
+    )  # fmt: skip
     checkpoint = right.selectbox("Weights", CHECKPOINTS, key="generate.checkpoint", persist_state="session")
     return usable[name], checkpoint, replaced
 
@@ -96,8 +102,9 @@ def _setting(name: str) -> Any:
     st.session_state.setdefault(key, param.default)
     step = 1 if isinstance(param, Int) else 0.05
     return st.number_input(
-        name, min_value=param.low, max_value=param.high, step=step, key=key, help=forms.help_of(param), persist_state="session"
-    )
+        name, min_value=param.low, max_value=param.high, value=st.session_state[key], step=step, key=key,
+        help=forms.help_of(param), persist_state="session",
+    )  # fmt: skip
 
 
 @st.cache_resource(max_entries=2, show_spinner="Loading the weights …")

@@ -9,19 +9,12 @@ import streamlit as st
 from cortex import guide
 from cortex.graph import Graph
 from cortex.guide import Button, Guide
-from cortex.guide_steps import EXAMPLES, StepError, chain, opening, opens, step
+from cortex.guide_steps import EXAMPLES, StepError, chain, changes, opening, opens, step
 from ui import page, session, start, uploads
 from ui.plain import plain
 
 _LANGUAGE, _SAID = "guide.language", "guide.said"
 _ICONS = {"add": ":material/add:", "blocks": ":material/add:", "source": ":material/dataset:", "new": ":material/note_add:"}
-# A row of buttons takes the text's width; more of them go below.
-_PER_ROW = 4
-
-
-@st.cache_resource(show_spinner="Counting what the presets need")
-def _text(language: str) -> Guide:
-    return guide.read(language)
 
 
 def show() -> None:
@@ -29,13 +22,14 @@ def show() -> None:
     page.begin()
     st.html("<style>h2 {font-size: 1.35rem !important;} h3 {font-size: 1.1rem !important;}</style>")
     language = _chosen()
-    text = _text(language)
+    text = guide.read(language)
     session.show_notice()
     said = st.session_state.pop(_SAID, None)
     if said:
         st.toast(plain(said))
     with st.sidebar:
         _sidebar(text)
+    late = []
     for number, part in enumerate(text.parts):
         if part.level == 2:
             st.header(part.text, anchor=part.anchor, divider="gray")
@@ -43,8 +37,14 @@ def show() -> None:
             st.subheader(part.text, anchor=part.anchor)
         elif part.buttons:
             _buttons(text, part.buttons, number)
+        elif part.slow:
+            late.append((st.container(), part))
         else:
             st.markdown(part.text)
+    for place, part in late:  # the first visitor of a server reads what is above meanwhile
+        with place, st.spinner(text.words["counting"]):
+            filled = part.text
+        place.markdown(filled)
 
 
 def _chosen() -> str:
@@ -52,7 +52,7 @@ def _chosen() -> str:
     known = guide.languages()
     asked = st.query_params.get("lang")
     title, choice = st.columns([3, 1.2], vertical_alignment="center")
-    with choice:
+    with choice, st.container(horizontal_alignment="right"):
         chosen = st.segmented_control(
             "Language", known, default=asked if asked in known else known[0], key=_LANGUAGE, required=True,
             format_func=lambda name: {"en": "English", "zh": "中文"}.get(name, name), label_visibility="collapsed",
@@ -82,21 +82,19 @@ def _sidebar(text: Guide) -> None:
 
 
 def _buttons(text: Guide, buttons: tuple[Button, ...], number: int) -> None:
-    for first in range(0, len(buttons), _PER_ROW):
-        row = buttons[first : first + _PER_ROW]
-        for column, button in zip(st.columns(_PER_ROW), row, strict=False):
-            with column:
-                _draw(text, button, f"guide.{number}.{buttons.index(button)}")
+    with st.container(horizontal=True):  # each as wide as what it says; those that do not fit go below
+        for place, button in enumerate(buttons):
+            _draw(text, button, f"guide.{number}.{place}")
 
 
 def _draw(text: Guide, button: Button, key: str) -> None:
     if button.where == "page":
-        if st.button(button.label, key=key, width="stretch", icon=":material/arrow_forward:"):
+        if st.button(button.label, key=key, icon=":material/arrow_forward:"):
             st.switch_page(f"pages/{button.verb}.py")
         return
     away = button.verb in ("open", "example")
     icon = ":material/open_in_new:" if away else _ICONS.get(button.verb, ":material/tune:")
-    if st.button(button.label, key=key, width="stretch", icon=icon, on_click=_do, args=(text, button)) and away:
+    if st.button(button.label, key=key, icon=icon, on_click=_do, args=(text, button)) and away:
         st.switch_page("pages/build.py")
 
 
@@ -104,24 +102,23 @@ def _do(text: Guide, button: Button) -> None:
     words = text.words
     try:
         if opens(button.verb):
+            before = session.graph()
             session.open_graph(_readable(opening(button.verb, *button.arguments)))
-            _say(words["opened"])
-            return
-        if session.graph() is None:
-            _say(words["first a graph"])
+            if before is not None:
+                _say(words["opened"])
+            elif button.verb == "new":
+                _say(words["opened first"])
             return
         before = session.graph()
+        if before is None:
+            named = {each.verb: each.label for each in reversed(text.buttons())}  # of each verb the first
+            _say(words["first a graph"].format(open=named["open"], new=named["new"]))
+            return
         after = session.edit(lambda graph: step(graph, button.verb, *button.arguments))
-        _say(f"{words['done']}: {_difference(before, after)}")
+        changed = changes(before, after)
+        _say(words["done"].format(what=changed) if changed else words["nothing"])
     except StepError as problem:
-        _say(words["there already"].format(node=problem.node) if problem.node else str(problem))
-
-
-def _difference(before: Graph, after: Graph) -> str:
-    """What a step has changed, in a few words."""
-    from cortex.steps import step_name
-
-    return step_name(before, after)[0]
+        _say(words[problem.why].format(node=problem.node) if problem.why else str(problem))
 
 
 def _readable(graph: Graph) -> Graph:

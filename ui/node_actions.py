@@ -25,16 +25,16 @@ def node_actions(graph: Graph, node: Node) -> None:
 
 def _names(node: Node) -> None:
     key = forms.synced_key(f"rename.{node.id}", node.id)
-    st.text_input("Rename", key=key, max_chars=60, on_change=_rename, args=(node.id, f"rename.{node.id}", key),
+    st.text_input("Rename", node.id, key=key, max_chars=60, on_change=_rename, args=(node.id, f"rename.{node.id}", key),
                   help="Letters, digits and _; it is the name in the state dict and in an exported script.")  # fmt: skip
     note = forms.synced_key(f"note.{node.id}", node.note)
     st.text_area(
-        "Note", key=note, max_chars=MOST_NOTE, height=68, on_change=_note, args=(node.id, f"note.{node.id}", note),
+        "Note", node.note, key=note, max_chars=MOST_NOTE, height=68, on_change=_note, args=(node.id, f"note.{node.id}", note),
         placeholder="Why it is here, what was tried",
     )  # fmt: skip
     bypassed = forms.synced_key(f"bypass.{node.id}", node.bypass)
     st.toggle(
-        "Bypass", key=bypassed, on_change=_bypass, args=(node.id, f"bypass.{node.id}", bypassed),
+        "Bypass", node.bypass, key=bypassed, on_change=_bypass, args=(node.id, f"bypass.{node.id}", bypassed),
         help="What feeds it goes past it, as if it were not there; its settings are kept.",
     )  # fmt: skip
 
@@ -66,10 +66,11 @@ def edge_actions(graph: Graph, edge: tuple[str, str, str]) -> None:
 def find_node(graph: Graph) -> None:
     """A search field for the node to select; typing narrows it."""
     names = {node.id: f"{node.id} · {node.kind}" for node in graph.nodes}
-    key = forms.synced_key("find.node", session.selected() if session.selected() in names else None)
+    found = session.selected() if session.selected() in names else None
+    key = forms.synced_key("find.node", found)
     st.selectbox(
         "Find a node", list(names), key=key, format_func=names.get, placeholder="Find a node",
-        on_change=_found, args=(key,), index=None, label_visibility="collapsed",
+        on_change=_found, args=(key,), index=list(names).index(found) if found else None, label_visibility="collapsed",
     )  # fmt: skip
 
 
@@ -83,9 +84,10 @@ def alike(graph: Graph, node: Node) -> None:
     several = len(graph.of_kind(node.kind))
     if several < 2:
         return
-    key = forms.synced_key(f"alike.{node.kind}", st.session_state.get(session.ALIKE) == node.kind)
+    chosen = st.session_state.get(session.ALIKE) == node.kind
+    key = forms.synced_key(f"alike.{node.kind}", chosen)
     st.toggle(
-        f"Change all {several} of this kind", key=key, on_change=_choose, args=(node.kind, f"alike.{node.kind}", key),
+        f"Change all {several} of this kind", chosen, key=key, on_change=_choose, args=(node.kind, f"alike.{node.kind}", key),
         help=f"A setting made here is made in every {node.kind}.",
     )  # fmt: skip
 

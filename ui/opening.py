@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
-from cortex.graph import GraphError, from_json
+from cortex.graph import Graph, GraphError, from_json
 from cortex.litegraph import is_litegraph
 from cortex.litegraph_json import LARGEST, too_large
 from cortex.litegraph_report import Report

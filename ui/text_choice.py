@@ -33,7 +33,7 @@ def form(graph: Graph | None, node: Node) -> None:
     """Kind and settings of the text, and what can be done with it."""
     key = forms.synced_key("data.kind", node.kind)
     kinds = [kind.name for kind in ordered() if kind.role == "source"]
-    st.selectbox("Text", kinds, key=key, on_change=_change_kind, args=(node, key))
+    st.selectbox("Text", kinds, kinds.index(node.kind), key=key, on_change=_change_kind, args=(node, key))
     st.caption(KINDS[node.kind].help)
     kind, values = KINDS[node.kind], complete(KINDS[node.kind].params, node.params)
     if "path" in kind.params and not values["path"]:

@@ -228,4 +228,6 @@ def _progress(run: Run, row: dict[str, Any]) -> None:
         step, steps = row["step"] or 0, row["last_step"]
         epoch = f", epoch {row['epoch']:.2f}" if row["epoch"] is not None else ""
         seen = f", {units.count(row['tokens'])} tokens seen" if row["tokens"] else ""
-        st.progress(min(1.0, step / steps), text=f"step {step:,} of {steps:,}{epoch}{seen}")
+        first = row["state"] == "running" and row["best_step"] is None and run.requested("stop")
+        ending = "; stopping: it validates once, then it saves" if first else ""
+        st.progress(min(1.0, step / steps), text=f"step {step:,} of {steps:,}{epoch}{seen}{ending}")

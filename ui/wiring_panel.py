@@ -23,12 +23,14 @@ def ports(graph: Graph, node: Node) -> None:
     for port in names:
         feeding = [edge.source for edge in graph.into(node.id) if edge.port == port]
         field = f"port.{node.id}.{port}"
-        key = forms.synced_key(field, feeding[0] if len(feeding) == 1 else None)
+        only = feeding[0] if len(feeding) == 1 else None
+        key = forms.synced_key(field, only)
         served = kind.defaults.get(port)
         nothing = f"the same as {served}" if served else "nothing" if port == more and port not in kind.inputs else "–"
         st.selectbox(
             "Input from" if port == "in" and len(names) == 1 else plain(f"{port} from"),
             [None, *others],
+            index=[None, *others].index(only) if only in others else 0,
             key=key,
             format_func=lambda name, nothing=nothing: name or nothing,
             on_change=_rewire,
@@ -64,7 +66,7 @@ def port_of_edge(graph: Graph, edge: tuple[str, str, str]) -> None:
         return
     field = f"edge.{source}.{target}.{port}"
     key = forms.synced_key(field, port)
-    st.selectbox("Port", names, key=key, on_change=_move, args=(edge, field, key), format_func=plain)
+    st.selectbox("Port", names, names.index(port), key=key, on_change=_move, args=(edge, field, key), format_func=plain)
 
 
 def _move(edge: tuple[str, str, str], field: str, key: str) -> None:
@@ -95,7 +97,10 @@ def card(graph: Graph, node: Node) -> None:
     names = list(dict.fromkeys([*graph.templates, *([name] if name else [])]))
     field = f"template.{node.id}"
     key = forms.synced_key(field, name or None)
-    st.selectbox("template", names, key=key, placeholder="Choose a template", on_change=_choose, args=(node.id, field, key))
+    st.selectbox(
+        "template", names, names.index(name) if name else None, key=key, placeholder="Choose a template", on_change=_choose,
+        args=(node.id, field, key),
+    )  # fmt: skip
     if name not in graph.templates:
         return
     left, right = st.columns(2)

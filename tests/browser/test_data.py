@@ -29,14 +29,13 @@ def test_two_uploaded_texts_are_split_by_file_measured_and_built_upon(tab: Tab) 
     tab.page.get_by_role("combobox", name="split").click()
     tab.page.get_by_role("option", name="files").click()
     expect(tab.page.get_by_role("combobox", name="Validates")).to_be_visible()
+    expect(tab.page.get_by_text("Choose at the left which of the files validates")).to_be_visible()
     tab.settle()
-    held_out = tab.page.get_by_role("option", name="held--out-.txt")
-    for _ in range(3):  # a list that has just been drawn can need a second click
-        tab.page.get_by_role("combobox", name="Validates").click()
-        tab.page.wait_for_timeout(500)
-        if held_out.is_visible():
-            break
-    held_out.click()
+    validates = tab.page.get_by_role("combobox", name="Validates")
+    validates.scroll_into_view_if_needed()
+    tab.page.wait_for_timeout(300)  # a list closes when the page is scrolled, and a click here would do both at once
+    validates.click()
+    tab.page.get_by_role("option", name="held--out-.txt").click()
     expect(tab.page.get_by_text("11.1%")).to_be_visible(timeout=60_000)  # one of eight words and a line's end
     expect(tab.page.get_by_text("Measuring the text")).to_be_hidden(timeout=60_000)
     tab.settle()
