@@ -28,6 +28,7 @@ from cortex.builder import Plan, shape_text
 from cortex.graph import Edge, Graph, Node
 from cortex.ports import free_port, ports_of
 from cortex.registry import KINDS
+from ui.plain import one_line
 from ui.theme import FAMILY_COLOURS, Theme
 
 _CARD_WIDTH = 184
@@ -396,7 +397,7 @@ def _parameters(planned: Plan, node: Node, theme: Theme) -> str:
 
 def _safe(text: str) -> str:
     """Text of a document as HTML that says only itself, in one line, so that Markdown finds nothing in it either."""
-    escaped = html.escape(" ".join(text.split())[:200], quote=False)
+    escaped = html.escape(one_line(text)[:200], quote=False)
     return "".join(f"&#{ord(sign)};" if sign in "_*`[]~\\|#$:" else sign for sign in escaped)
 
 
