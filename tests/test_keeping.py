@@ -41,6 +41,8 @@ def test_an_edit_on_a_full_disk_is_told_and_can_be_made_when_there_is_room(
         assert field.value == "before" == kept(home, build).name
         sound(build.button(key="history.undo").click().run())
         assert kept(home, build).name == "before"
+        sound(build.button(key="save.keep").click().run())
+        assert "The copy cannot be kept: File too large" in words(build)
     rename(build, "after")
     assert kept(home, build).name == "after" and "not kept" not in words(build)
     sound(build.button(key="history.undo").click().run())
