@@ -13,6 +13,7 @@ from cortex.builder import plan
 from cortex.graph import Graph, Node
 from cortex.presets import preset
 from ui import canvas, cards
+from ui.plain import plain
 from ui.theme import DARK, LIGHT
 
 
@@ -213,6 +214,13 @@ def test_text_of_a_document_is_escaped_in_its_card() -> None:
     graph = Graph(nodes=(Node("x", "<script>alert(1)</script>**bold** `code`", {}),))
     content = cards.card(plan(graph), graph.nodes[0], DARK)
     assert "<script>" not in content and "**" not in content and "`" not in content
+
+
+def test_text_of_others_never_turns_ours_around() -> None:
+    assert plain("a\u202eb\u2066c\x00d\x1b\ne") == "abcd e"
+    graph = Graph(nodes=(Node("x", "\u202eevil", {}),))
+    assert "\u202e" not in cards.card(plan(graph), graph.nodes[0], DARK)
+    assert plain("שלום 日本 ümlaut 👩\u200d👧") == "שלום 日本 ümlaut 👩\u200d👧"
 
 
 def test_a_fault_is_on_its_card_and_what_follows_is_dashed() -> None:

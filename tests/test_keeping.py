@@ -10,6 +10,7 @@ from test_pages import open_document, page, sound, words
 from cortex import documents
 from cortex.graph import Graph
 from cortex.places import Places
+from cortex.rework import rename_node
 
 __all__ = ["open_document"]
 
@@ -28,7 +29,10 @@ def kept(home: Places, build: AppTest) -> Graph:
     return documents.load(home.documents, build.session_state["document"])
 
 
-def test_an_edit_on_a_full_disk_is_told_and_can_be_made_when_there_is_room(home: Places, build: AppTest) -> None:
+def test_an_edit_on_a_full_disk_is_told_and_can_be_made_when_there_is_room(
+    home: Places, build: AppTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cortex.history.TOGETHER_SECONDS", 0)
     rename(build, "before")
     with disk_with_room_for(10):
         rename(build, "lost")
@@ -37,10 +41,12 @@ def test_an_edit_on_a_full_disk_is_told_and_can_be_made_when_there_is_room(home:
         assert field.value == "before" == kept(home, build).name
         sound(build.button(key="history.undo").click().run())
         assert kept(home, build).name == "before"
+        sound(build.button(key="save.keep").click().run())
+        assert "The copy cannot be kept: File too large" in words(build)
     rename(build, "after")
     assert kept(home, build).name == "after" and "not kept" not in words(build)
     sound(build.button(key="history.undo").click().run())
-    assert kept(home, build).name == "tiny"  # what is typed in one go is one step
+    assert kept(home, build).name == "before"
 
 
 def test_a_graph_that_cannot_be_kept_is_not_opened_and_said(home: Places, open_document: str, shakespeare: Places) -> None:
@@ -51,6 +57,13 @@ def test_a_graph_that_cannot_be_kept_is_not_opened_and_said(home: Places, open_d
     assert documents.recent(home.documents) == [open_document]
     sound(build.button(key="open.small").click().run())
     assert kept(home, build).name == "gpt-small"
+
+
+def test_a_training_that_cannot_be_written_is_not_started_and_said(home: Places, build: AppTest) -> None:
+    train = next(button for button in build.button if button.label == "Train tiny")
+    with disk_with_room_for(10):
+        sound(train.click().run())
+    assert "The training cannot be started: File too large" in words(build)
 
 
 @pytest.mark.parametrize("content", [b"", b'{"format": bro', b"\xff\x00\xfe", b"[]"])
@@ -120,3 +133,14 @@ def test_what_another_tab_wrote_right_behind_an_edit_is_shown(
     assert kept(home, build).training["seed"] == 77
     sound(build.run())
     assert build.session_state["graph"]["training"]["seed"] == 77
+
+
+def test_a_name_longer_than_a_field_takes_is_not_cut_by_looking_at_it(home: Places, open_document: str) -> None:
+    path, long = documents.path_of(home.documents, open_document), "n" * 300
+    documents.update(home.documents, open_document, lambda graph: rename_node(graph.rename(long), "norm", long))
+    before = path.read_bytes()
+    build = sound(page("build", doc=open_document))
+    build.session_state["selected"] = long
+    for _ in range(2):
+        sound(build.run())
+    assert path.read_bytes() == before

@@ -64,7 +64,8 @@ def _bar(planned: Plan, prepared: Prepared | None) -> None:
     graph = planned.graph
     with name:
         key = forms.synced_key("build.name", graph.name)
-        st.text_input("Name", graph.name, key=key, max_chars=80, on_change=_rename, args=(key,))
+        longest = max(80, len(graph.name))  # a field that is too short for what it shows cuts it
+        st.text_input("Name", graph.name, key=key, max_chars=longest, on_change=_rename, args=(key,))
     with back:
         history_bar(*st.columns(2, gap="xsmall"))
     with add:

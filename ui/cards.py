@@ -13,6 +13,7 @@ from cortex import units
 from cortex.builder import Plan, shape_text
 from cortex.graph import Node
 from cortex.registry import KINDS
+from ui.plain import one_line
 from ui.theme import FAMILY_COLOURS, Theme
 
 # Width of a card in pixels.
@@ -95,5 +96,5 @@ def _title(node: Node) -> str:
 
 def _safe(text: str) -> str:
     """Text of a document as HTML that says only itself, in one line, so that Markdown finds nothing in it either."""
-    escaped = html.escape(" ".join(text.split())[:200], quote=False)
+    escaped = html.escape(one_line(text)[:200], quote=False)
     return "".join(f"&#{ord(sign)};" if sign in "_*`[]~\\|#$:" else sign for sign in escaped)

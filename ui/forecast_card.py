@@ -118,8 +118,13 @@ def _leak(honest: Honesty) -> None:
         if leak.field:
             mend.button(
                 "Make causal", key=f"forecast.causal.{leak.node}", width="stretch",
-                on_click=lambda leak=leak: session.edit(lambda graph: graph.with_param(leak.node, leak.field, True)),
+                on_click=_make_causal, args=(leak.node, leak.field),
             )  # fmt: skip
+
+
+def _make_causal(node_id: str, field: str) -> None:
+    """Its node can have been deleted since, in another tab."""
+    session.edit(lambda graph: graph.with_param(node_id, field, True) if node_id in graph else graph)
 
 
 def _measured(graph: Graph, found: Forecast, where: Places, key: str) -> None:

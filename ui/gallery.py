@@ -53,7 +53,12 @@ def gallery() -> None:
             st.info("Choose a text of some thousand words or more. It stays on this machine.", icon=":material/upload_file:")
             _others()
             return
-        stored = uploads.keep_upload(uploaded.name, uploaded.getvalue(), session.where().uploads)
+        try:
+            stored = uploads.keep_upload(uploaded.name, uploaded.getvalue(), session.where().uploads)
+        except OSError as error:  # a full disk
+            st.error(plain(f"The upload cannot be kept: {error.strerror}, in {session.where().uploads}"))
+            _others()
+            return
         params = {"path": str(stored)}
     graphs = {name: preset(name, source, params) for name in PRESETS}
     looks = {name: start.look(graph, session.where()) for name, graph in graphs.items()}

@@ -25,7 +25,8 @@ def node_actions(graph: Graph, node: Node) -> None:
 
 def _names(node: Node) -> None:
     key = forms.synced_key(f"rename.{node.id}", node.id)
-    st.text_input("Rename", node.id, key=key, max_chars=60, on_change=_rename, args=(node.id, f"rename.{node.id}", key),
+    longest = max(60, len(node.id))  # a field that is too short for what it shows cuts it
+    st.text_input("Rename", node.id, key=key, max_chars=longest, on_change=_rename, args=(node.id, f"rename.{node.id}", key),
                   help="Letters, digits and _; it is the name in the state dict and in an exported script.")  # fmt: skip
     note = forms.synced_key(f"note.{node.id}", node.note)
     st.text_area(

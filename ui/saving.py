@@ -32,7 +32,9 @@ def saving(graph: Graph, vocabulary: int | None) -> None:
 def _keep(graph: Graph, name: str, replace: bool) -> None:
     try:
         saves.keep(session.where().saves, name, graph, replace=replace)
-    except (saves.SaveError, OSError) as error:
+    except saves.SaveError as error:
         session.notify(str(error))
+    except OSError as error:  # a full disk
+        session.notify(f"The copy cannot be kept: {error.strerror}, in {session.where().saves}. Make room and try again.")
     else:
         session.notify(f"{name.strip()} is kept; the first page of Build lists it.")

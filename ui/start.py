@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -179,17 +181,29 @@ def _key(node: Node) -> str:
 
 def start_run(graph: Graph, prepared: Prepared, where: Places, name: str | None = None) -> Run:
     """Create a run and start its worker, which goes on whatever happens to this page, browser or server."""
-    run = launch.create(graph, prepared.fingerprint, where.runs, name=name)
-    launch.spawn(run)
+    with _told(where):
+        run = launch.create(graph, prepared.fingerprint, where.runs, name=name)
+        launch.spawn(run)
     return run
 
 
 def start_seeds(graph: Graph, prepared: Prepared, where: Places, count: int) -> list[Run]:
     """Create runs that differ in their seed and start their workers, which take turns."""
-    runs = launch.create_seeds(graph, prepared.fingerprint, where.runs, count)
-    for run in runs:
-        launch.spawn(run)
+    with _told(where):
+        runs = launch.create_seeds(graph, prepared.fingerprint, where.runs, count)
+        for run in runs:
+            launch.spawn(run)
     return runs
+
+
+@contextlib.contextmanager
+def _told(where: Places) -> Iterator[None]:
+    """A full disk is told, and the page ends there."""
+    try:
+        yield
+    except OSError as error:
+        st.error(plain(f"The training cannot be started: {error.strerror}, in {where.runs}. Make room and try again."))
+        st.stop()
 
 
 def train_command(run: Run) -> list[str]:

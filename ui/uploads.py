@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -83,11 +83,7 @@ def held_out_form(values: Mapping[str, Any], key: str, set_params: SetParams) ->
 
 def _take_texts(key: str, split: str, set_params: SetParams) -> None:
     """Keep what was uploaded. A single file can only be split by shares."""
-    try:
-        kept = [_kept(each) for each in st.session_state[key] or ()]
-    except OSError as error:  # a full disk
-        session.notify(f"The upload cannot be kept: {error.strerror}, in {session.where().uploads}")
-        return
+    kept = _all_kept(st.session_state[key] or ())
     if kept:
         by_share = {"split": "fraction"} if len(kept) == 1 and split == "files" else {}
         set_params({"path": "\n".join(kept), "validation_file": "", "test_file": "", **by_share})
@@ -119,11 +115,18 @@ def tokenizer_form(values: Mapping[str, Any], key: str, set_params: SetParams) -
 
 def _take_tokenizer(key: str, set_params: SetParams) -> None:
     if st.session_state[key] is not None:
-        set_params({"tokenizer_file": _kept(st.session_state[key])})
+        for kept in _all_kept([st.session_state[key]]):
+            set_params({"tokenizer_file": kept})
 
 
-def _kept(uploaded: UploadedFile) -> str:
-    return str(keep_upload(uploaded.name, uploaded.getvalue(), session.where().uploads))
+def _all_kept(uploaded: Iterable[UploadedFile]) -> list[str]:
+    """Where these files are kept; none, and a line to show, where that cannot be."""
+    folder = session.where().uploads
+    try:
+        return [str(keep_upload(each.name, each.getvalue(), folder)) for each in uploaded]
+    except OSError as error:  # a full disk
+        session.notify(f"The upload cannot be kept: {error.strerror}, in {folder}")
+        return []
 
 
 def keep_upload(name: str, content: bytes, folder: Path) -> Path:
