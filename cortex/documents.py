@@ -49,7 +49,7 @@ def update(folder: Path, name: str, change: Callable[[Graph], Graph], *, alone: 
         fcntl.flock(lock, fcntl.LOCK_EX)
         before = load(folder, name)
         after = change(before)
-        if after != before:
+        if to_json(after) != to_json(before):  # not the graphs: 1 and true are equal in Python
             said, about = step_name(before, after)
             history.record(_steps(path), before, after, said, "" if alone else about)
             write_atomically(path, to_json(after))

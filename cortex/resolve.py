@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import functools
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -18,6 +19,9 @@ from cortex.targets import Targets
 
 # The settings of a source that are the sizes of what it gives.
 _SOURCE_SIZES = {"batch_size": "B", "seq_len": "T"}
+# Settings of a role without which nothing can be said of what is behind: its sizes and its task, what a loss compares.
+_DECIDE = {"source": (*_SOURCE_SIZES, "type"), "loss": ("target",)}
+_MOST_SHOWN = 60  # characters of a value
 
 
 @dataclass(frozen=True)
@@ -62,15 +66,16 @@ class Resolver:
         values = complete(kind.params, node.params)
         faults = problems(kind.params, node.params)
         for name, problem in faults.items():
-            what = f"{name}={node.params[name]!r}" if name in kind.params else name
-            self.fault(node.id, name, f"{what} {problem}")
+            what = f"{name}={_shown(node.params[name])}" if name in kind.params else name
+            near = () if name in kind.params else difflib.get_close_matches(name, kind.params, 1, 0.6)
+            self.fault(node.id, name, f"{what} {problem}", f"did you mean {near[0]}?" if near else "")
         incoming = self._incoming(node, kind)
         if incoming is None:
             self._check(node, kind, values, bool(faults), {})
             return
-        bound = self._bind(node, kind, values, incoming, faults)
-        shape_faults = faults.keys() & {*(kind.output or ()), *(_SOURCE_SIZES if kind.role == "source" else ())}
-        if bound is None or shape_faults or not self._feeds_what_is_asked(node, kind):
+        undecided = faults.keys() & {*(kind.output or ()), *_DECIDE.get(kind.role, ())}
+        bound = None if kind.role == "loss" and undecided else self._bind(node, kind, values, incoming, faults)
+        if bound is None or undecided or not self._feeds_what_is_asked(node, kind):
             self.root.setdefault(node.id, node.id)
             return
         if kind.role == "source":
@@ -139,6 +144,11 @@ class Resolver:
             return None
         bound: dict[str, Dim] = {}
         first: dict[str, str] = {}  # the port that a name was bound at
+        if not kind.joins:
+            port, *others = incoming or ("",)
+            other = next((other for other in others if self._ranks_differ(kind, port, other, incoming)), None)
+            if other:
+                return self._unequal(node, port, other, incoming)
         for port, shape in incoming.items():
             named = self._named(node, port, kind.dims(port) or (), shape)
             if named is None:
@@ -158,6 +168,15 @@ class Resolver:
                 self._take(node, name, next(iter(incoming.values()))[-1], values)
         return bound
 
+    def _ranks_differ(self, kind: Kind, one: str, other: str, incoming: Mapping[str, Shape]) -> bool:
+        """Whether two ports that take any number of leading dimensions have got different numbers of them."""
+        anywhere = all((kind.dims(port) or (None,))[0] == ANY for port in (one, other))
+        return (
+            anywhere
+            and len(incoming[one]) != len(incoming[other])
+            and not any(map(is_tokens, (incoming[one], incoming[other])))
+        )
+
     def _named(self, node: Node, port: str, names: tuple[str, ...], shape: Shape) -> list[tuple[str, Dim]] | None:
         """The dimensions of a shape by the names of a port's rule, leading ones as …0, …1; None when they do not fit."""
         width = names[-1] not in ("T", "S")
@@ -167,6 +186,8 @@ class Resolver:
             what, hint = "", ""
             if is_tokens(shape):
                 what, hint = "token numbers ", "put an Embedding before it" if width else ""
+            elif not width:
+                hint = "connect it to the data node, or remove it"
             elif len(shape) < len(names):
                 hint = "it has no positions any more; put this before what takes them away, or remove that"
             at = f" at port {port}" if len(self.wiring.inputs[node.id]) > 1 else ""
@@ -196,8 +217,11 @@ class Resolver:
         widths = [incoming[port][-1] for port in (one, other)]
         same_rest = list(map(str, incoming[one][:-1])) == list(map(str, incoming[other][:-1]))
         hint = "connect values of equal shape"
-        if same_rest:
-            hint = f"put a Linear with out_features={widths[0].size} behind {sources[other]}, or take Concat"
+        if same_rest and all(width.size for width in widths):
+            sizes = [shape[-1].size for shape in self.shapes.values()]
+            wide = sizes.count(widths[1].size) > sizes.count(widths[0].size)  # the width of the rest stays
+            narrow, size = (one, widths[1].size) if wide else (other, widths[0].size)
+            hint = f"put a Linear with out_features={size} behind {sources[narrow]}, or take Concat"
         self.fault(node.id, None, f"its inputs do not fit together: {' and '.join(found)}", hint)
 
     def _from_data(self, node: Node, kind: Kind, name: str, values: dict[str, Any]) -> bool:
@@ -222,13 +246,17 @@ class Resolver:
         dim = shape[-1]
         head = dim.letter in ("V", "out_features")
         number = self.targets.number(need.number)
-        fits = head if number is None or dim.size is None else dim.size >= number
+        # What is no head may be one by its width, and only by just that: a model wider than 65 letters has no scores yet.
+        fits = head if number is None or dim.size is None else dim.size == number or (head and dim.size > number)
         if not fits or is_tokens(shape):
             known = f", {number:,} {need.what}s" if number else ""
             hint = f"set out_features of {source} to auto" if head else "put a Linear before it"
-            self.fault(
-                node.id, None, f"received width {dim}, expected one score for each {need.each}{known}", hint
-            )  # fmt: skip
+            got, hint = (
+                (f"token numbers {shape_text(shape)}", "put an Embedding and a Linear before it")
+                if is_tokens(shape)
+                else (f"width {dim}", hint)
+            )
+            self.fault(node.id, None, f"received {got}, expected one score for each {need.each}{known}", hint)
             return False
         letters = [one.letter for one in shape[:-1]]
         if letters == (["B"] if need.per_text else ["B", "T"]):
@@ -238,21 +266,23 @@ class Resolver:
             self.fault(node.id, None, f"received scores of every token, {shape_text(shape)}, expected one row a text", hint)
         elif len(letters) == 1:
             self._pooled(node, source)
+        elif "+" in letters[1]:
+            self._pooled(node, source, "joins two sequences into one", ("dim", "set dim to width, or remove it"))
         else:
             hint = "connect it to what comes of the data node itself"
             self.fault(node.id, None, f"received scores of {'×'.join(letters)}, expected one row for each token, B×T", hint)
         return False
 
-    def _pooled(self, node: Node, source: str) -> None:
-        """The fault of the node that made one vector of a text whose every token is compared."""
+    def _pooled(
+        self, node: Node, source: str, what: str = "gives one vector for a whole text",
+        way: tuple[str | None, str] = (None, "remove it, or compare the label of a text (CustomData of type Labelled)"),
+    ) -> None:  # fmt: skip
+        """The fault of the node that made something else of the positions of a text whose every token is compared."""
         while source in self.wiring.inputs and not any(
-            len(self.shapes[before]) > len(self.shapes[source]) for before in self.wiring.inputs[source].values()
+            _positions(self.shapes[before]) == ["B", "T"] for before in self.wiring.inputs[source].values()
         ):
             source = next(iter(self.wiring.inputs[source].values()))
-        self.fault(
-            source, None, f"gives one vector for a whole text, and {node.id} compares every token",
-            "remove it, or compare the label of a text (CustomData of type Labelled)",
-        )  # fmt: skip
+        self.fault(source, way[0], f"{what}, and {node.id} compares every token", way[1])
         self.fault(node.id, None, f"waits for {source}, which has a fault", follows=source)
         self.root[node.id] = source
 
@@ -290,6 +320,16 @@ class Resolver:
         if None in values.values() or any(issue.node == node.id for issue in self.issues):
             return None
         return _parameter_count(kind, tuple(values.items()))
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}…"
+
+
+def _positions(shape: Shape) -> list[str]:
+    """The letters of all dimensions but the last."""
+    return [dim.letter for dim in shape[:-1]]
 
 
 @functools.lru_cache(maxsize=4096)

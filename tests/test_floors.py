@@ -33,7 +33,7 @@ FLOORS: dict[int, tuple[str, ...]] = {
     ),
     3: (
         "cortex.asked", "cortex.checks", "cortex.deleting", "cortex.documents", "cortex.encode", "cortex.examples",
-        "cortex.filters", "cortex.kinds.attention", "cortex.kinds.basic", "cortex.kinds.embedding",
+        "cortex.filters", "cortex.guess_wires", "cortex.kinds.attention", "cortex.kinds.basic", "cortex.kinds.embedding",
         "cortex.kinds.sequence", "cortex.litegraph_flat", "cortex.losses", "cortex.masking", "cortex.origin",
         "cortex.queue", "cortex.report", "cortex.scores", "cortex.status", "cortex.store", "cortex.sweep",
         "cortex.tables", "cortex.timeline",
@@ -53,15 +53,16 @@ FLOORS: dict[int, tuple[str, ...]] = {
     ),
     7: (
         "cortex.advice", "cortex.checkpoints", "cortex.compare", "cortex.describe", "cortex.edit", "cortex.flops",
-        "cortex.footprint", "cortex.gallery", "cortex.lr_range", "cortex.model_text", "cortex.picture",
-        "cortex.recipes", "cortex.repair", "cortex.statistics", "cortex.translate",
+        "cortex.footprint", "cortex.gallery", "cortex.guess_values", "cortex.lr_range", "cortex.model_text", "cortex.picture",
+        "cortex.recipes", "cortex.statistics", "cortex.translate",
     ),
     8: (
-        "cortex.answers", "cortex.comparison", "cortex.export", "cortex.forecast", "cortex.guide_steps",
+        "cortex.answers", "cortex.comparison", "cortex.export", "cortex.forecast", "cortex.guesses", "cortex.guide_steps",
         "cortex.honest", "cortex.index", "cortex.launch", "cortex.loggers", "cortex.space", "cortex.verbs.common",
     ),
     9: (
-        "cortex.guide", "cortex.judge", "cortex.prove", "cortex.repeat", "cortex.report_charts", "cortex.report_graphs",
+        "cortex.guide", "cortex.judge", "cortex.prove", "cortex.repair",
+        "cortex.repeat", "cortex.report_charts", "cortex.report_graphs",
         "cortex.report_tables", "cortex.sweep_check", "cortex.tpe", "cortex.verbs.data", "cortex.verbs.imports",
         "cortex.verbs.measure", "cortex.verbs.metrics", "cortex.verbs.runs", "cortex.verbs.templates",
     ),
