@@ -58,7 +58,7 @@ def check(arguments: argparse.Namespace) -> int:
     from cortex.checks import Issue
     from cortex.corpus import CorpusError
     from cortex.describe import describe_issue, describe_plan
-    from cortex.forecast import describe_forecast, forecast, in_a_line, verdict
+    from cortex.forecast import counts, describe_forecast, forecast, in_a_line, verdict
     from cortex.honest import honesty
     from cortex.honest import issues as leaks
     from cortex.references import in_words, quick_references
@@ -92,7 +92,7 @@ def check(arguments: argparse.Namespace) -> int:
     tried = honesty(planned) if arguments.honest and not planned.issues else None
     issues = (*planned.issues, *found, *(leaks(tried) if tried else ()))
     faults = [describe_issue(issue) for issue in issues]
-    expected = forecast(planned, *(prepared.count(split) for split in ("train", "validation"))) if prepared else None
+    expected = forecast(planned, *counts(prepared)) if prepared else None
     has = room(places_of(arguments).runs)
     if arguments.json:
         row = {"ok": not faults, **describe_plan(planned), "issues": faults, "honest": tried.ok if tried else None}
