@@ -127,6 +127,12 @@ def counts(prepared: Prepared) -> tuple[int, int, int, int]:
     return (*(prepared.count(split) for split in splits), *(prepared.row_count(split) for split in splits))
 
 
+def run_steps(planned: Plan, prepared: Prepared) -> int | None:
+    """Steps of a run on prepared data; None while the plan has issues."""
+    tokens, validation, rows, _ = counts(prepared)
+    return _length(planned, tokens, validation, rows).steps if tokens and not planned.issues else None
+
+
 def _rows(tokens: int, rows: int, length: int) -> int:
     """Most rows that a batch can have: a text has so many blocks, the last of them shorter."""
     return rows or max(1, math.ceil(tokens / length))

@@ -252,3 +252,15 @@ def test_the_probe_measures_at_least_three_steps_in_a_process_of_its_own(
     assert found["minutes_per_run"] > 0
     assert 0.5 < found["forecast_memory"] / found["peak_memory"] < 1.5
     assert list(home.store.glob(".probe-*")) == []
+
+
+def test_check_tells_what_a_sound_graph_lacks(
+    make_graph: MakeGraph, home: Places, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    document = tmp_path / "graph.json"
+    document.write_text(to_json(make_graph(steps=10, warmup_steps=10)))
+    assert main(["check", str(document), "--json", "--no-honest"]) == 0
+    (found,) = json.loads(capsys.readouterr().out)["advice"]
+    assert (found["node"], found["edit"]) == ("training", "Set warmup_steps to 1")
+    assert main(["check", str(document), "--no-honest"]) == 0
+    assert "training: warmup_steps=10 is not shorter than the run of 10 steps" in capsys.readouterr().out

@@ -9,6 +9,8 @@ import streamlit as st
 from cortex.advice import advice
 from cortex.builder import Plan
 from cortex.checks import Issue
+from cortex.data import Prepared
+from cortex.forecast import run_steps
 from cortex.graph import Graph, from_document, to_document, to_json
 from cortex.repair import repair
 from cortex.rework import EditError
@@ -41,9 +43,9 @@ def faults(planned: Plan) -> None:
         st.caption(f"and {len(roots) - _MOST} more")
 
 
-def hints(planned: Plan) -> None:
+def hints(planned: Plan, prepared: Prepared | None) -> None:
     """What a graph without a fault may still lack."""
-    for number, found in enumerate(advice(planned)):
+    for number, found in enumerate(advice(planned, run_steps(planned, prepared) if prepared else None)):
         text, mend = st.columns([6, 2.4], vertical_alignment="center")
         text.info(plain(f"{found.node}: {found.message}"), icon=":material/lightbulb:")
         mend.button(
