@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from cortex.builder import Plan, plan
+from cortex.builder import Plan, plan, train_config
 from cortex.graph import Graph, Node
 from cortex.params import complete
 from cortex.registry import KINDS
@@ -22,9 +22,44 @@ class Advice:
     graph: Graph
 
 
-def advice(planned: Plan) -> list[Advice]:
-    """What could be better about a graph that has no fault; empty for one that has."""
-    return [] if planned.issues else list(_without_positions(planned))
+def advice(planned: Plan, steps: int | None = None) -> list[Advice]:
+    """What could be better about a graph that has no fault; empty for one that has.
+
+    Args:
+        steps: length of the run where the data tells it; else what the graph says of it.
+    """
+    if planned.issues:
+        return []
+    return [*_without_positions(planned), *_squeezed_scores(planned), *_never_warm(planned, steps)]
+
+
+def _squeezed_scores(planned: Plan) -> Iterator[Advice]:
+    """An activation or a Dropout between a head and its loss, which has a softmax in itself."""
+    graph = planned.graph
+    for loss in graph.nodes:
+        if KINDS[loss.kind].role != "loss":
+            continue
+        for edge in graph.into(loss.id):
+            node = graph.node(edge.source)
+            if KINDS[node.kind].family == "activation" and node.kind != "Identity" and len(graph.into(node.id)) == 1:
+                after = graph.bridge(node.id)
+                if not plan(after, planned.vocabulary, planned.labels).issues:
+                    what = f"changes the scores before {loss.id}, which takes them as they are and has a softmax in itself"
+                    yield Advice(node.id, what, f"Take {node.id} out of the chain", after)
+
+
+def _never_warm(planned: Plan, steps: int | None) -> Iterator[Advice]:
+    """A warm-up that lasts longer than the run."""
+    config = train_config(planned.graph)
+    length = steps or config.steps
+    if length and config.warmup_steps >= length:
+        share = length // 10
+        yield Advice(
+            "training",
+            f"warmup_steps={config.warmup_steps:,} is not shorter than the run of {length:,} steps, so lr is hardly reached",
+            f"Set warmup_steps to {share:,}",
+            planned.graph.with_training("warmup_steps", share),
+        )
 
 
 def _without_positions(planned: Plan) -> Iterator[Advice]:

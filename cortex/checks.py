@@ -124,13 +124,19 @@ def _order(graph: Graph, known: list[Node], wiring: Wiring) -> None:
     remaining = {node.id for node in waiting}
     left = {node.id: sources[node.id] & remaining for node in waiting}
     in_cycle = [name for name in left if _reaches(name, name, left.__getitem__)]
+    told: list[str] = []  # one node of each knot of cycles
+    for name in sorted(in_cycle, key=lambda name: not sources[name] - set(in_cycle)):  # what is fed from outside as well first
+        root = next((other for other in told if _reaches(name, other, left.__getitem__)), None)
+        if root is not None and _reaches(root, name, left.__getitem__):
+            wiring.issues.append(Issue(name, None, f"stands in the same cycle as {root}", follows=root))
+            continue
+        told.append(name)
+        cycle = _cycle(name, left)
+        others = " -> ".join(cycle if len(cycle) <= 8 else [*cycle[:4], "…", *cycle[-3:]])
+        wiring.issues.append(Issue(name, None, f"stands in a cycle: {others}", "remove one edge of it"))
     for name in left:
-        if name in in_cycle:
-            cycle = _cycle(name, left)
-            others = " -> ".join(cycle if len(cycle) <= 8 else [*cycle[:4], "…", *cycle[-3:]])
-            wiring.issues.append(Issue(name, None, f"stands in a cycle: {others}", "remove one edge of it"))
-        else:
-            root = next(other for other in in_cycle if _reaches(name, other, left.__getitem__))
+        if name not in in_cycle:
+            root = next(other for other in told if _reaches(name, other, left.__getitem__))
             wiring.issues.append(Issue(name, None, f"waits for {root}, which stands in a cycle", follows=root))
 
 

@@ -21,11 +21,15 @@ def not_compared(loss: str, targets: Targets, wiring: Wiring, shapes: Mapping[st
     dim = shape[-1]
     head = dim.letter in ("V", "out_features")
     number = targets.number(need.number)
-    fits = head if number is None or dim.size is None else dim.size >= number
+    # What is no head may be one by its width, and only by just that: a model wider than 65 letters has no scores yet.
+    fits = head if number is None or dim.size is None else dim.size == number or (head and dim.size > number)
     if not fits or is_tokens(shape):
         known = f", {number:,} {need.what}s" if number else ""
         hint = f"set out_features of {source} to auto" if head else "put a Linear before it"
-        yield Issue(loss, None, f"received width {dim}, expected one score for each {need.each}{known}", hint)
+        got = f"width {dim}"
+        if is_tokens(shape):
+            got, hint = f"token numbers {shape_text(shape)}", "put an Embedding and a Linear before it"
+        yield Issue(loss, None, f"received {got}, expected one score for each {need.each}{known}", hint)
         return
     letters = [one.letter for one in shape[:-1]]
     if letters == (["B"] if need.per_text else ["B", "T"]):
@@ -33,20 +37,28 @@ def not_compared(loss: str, targets: Targets, wiring: Wiring, shapes: Mapping[st
     if need.per_text:
         hint = f"put a Pool before {source}"
         yield Issue(loss, None, f"received scores of every token, {shape_text(shape)}, expected one row a text", hint)
-    elif len(letters) == 1:
-        pool = _what_pooled(source, wiring, shapes)
-        hint = "remove it, or compare the label of a text (CustomData of type Labelled)"
-        yield Issue(pool, None, f"gives one vector for a whole text, and {loss} compares every token", hint)
-        yield Issue(loss, None, f"waits for {pool}, which has a fault", "", pool)
+    elif len(letters) == 1 or "+" in letters[1]:
+        changed = _what_changed(source, wiring, shapes)
+        does, field, hint = "joins two sequences into one", "dim", "set dim to width, or remove it"
+        if len(letters) == 1:
+            does, field = "gives one vector for a whole text", None
+            hint = "remove it, or compare the label of a text (CustomData of type Labelled)"
+        yield Issue(changed, field, f"{does}, and {loss} compares every token", hint)
+        yield Issue(loss, None, f"waits for {changed}, which has a fault", "", changed)
     else:
         hint = "connect it to what comes of the data node itself"
         yield Issue(loss, None, f"received scores of {'×'.join(letters)}, expected one row for each token, B×T", hint)
 
 
-def _what_pooled(source: str, wiring: Wiring, shapes: Mapping[str, Shape]) -> str:
-    """The node that made one vector of a text, behind which `source` stands."""
+def _what_changed(source: str, wiring: Wiring, shapes: Mapping[str, Shape]) -> str:
+    """The node that made something else of the positions of a text, behind which `source` stands."""
     while source in wiring.inputs and not any(
-        len(shapes[before]) > len(shapes[source]) for before in wiring.inputs[source].values()
+        _positions(shapes[before]) == ["B", "T"] for before in wiring.inputs[source].values()
     ):
         source = next(iter(wiring.inputs[source].values()))
     return source
+
+
+def _positions(shape: Shape) -> list[str]:
+    """The letters of all dimensions but the last."""
+    return [dim.letter for dim in shape[:-1]]

@@ -4,8 +4,8 @@
 
 N: parameters that are multiplied with every token, which is all but those that are only looked up or added by position
 (embeddings); a head that shares an embedding's weights multiplies them, so they count. L attention layers of width d over T
-tokens: 2 × 2 d T for scores and weighted sums, times 3 for the way back. Nothing is taken off for the mask, dropout, norms or
-activations, nor is validation counted.
+tokens, a decoder's over its memory among them: 2 × 2 d T for scores and weighted sums, times 3 for the way back. Nothing is
+taken off for the mask, dropout, norms or activations, nor is validation counted.
 """
 
 from __future__ import annotations
@@ -22,13 +22,14 @@ IN_WORDS = (
 )
 
 
-def flops_per_token(graph: Graph, vocabulary: int | None) -> float | None:
+def flops_per_token(graph: Graph, vocabulary: int | None, labels: int | None = None) -> float | None:
     """FLOPs of training on one token, forward and back; None where the graph or its vocabulary does not tell.
 
     Args:
         vocabulary: number of tokens of the data that the run was started with.
+        labels: number of its labels, where it has some.
     """
-    planned = plan(expand(graph).graph, vocabulary)
+    planned = plan(expand(graph).graph, vocabulary, labels)
     if planned.issues or planned.total is None:
         return None
     return 6.0 * multiplied(planned) + attention(planned)
@@ -44,5 +45,9 @@ def multiplied(planned: Plan) -> int:
 def attention(planned: Plan) -> float:
     """12 L d T."""
     length = next(call.args["seq_len"] for call in planned.calls if KINDS[call.kind].role == "source")
-    layers = (call.args for call in planned.calls if KINDS[call.kind].family == "attention")
-    return 12.0 * length * sum(args.get("num_layers", 1) * args.get("d_model", 0) for args in layers)
+    layers = (
+        (1 + len(KINDS[call.kind].whole), call.args, KINDS[call.kind].output[-1])  # a decoder attends to its memory too
+        for call in planned.calls
+        if KINDS[call.kind].family == "attention"
+    )
+    return 12.0 * length * sum(each * args.get("num_layers", 1) * args[width] for each, args, width in layers)

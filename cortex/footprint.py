@@ -45,6 +45,7 @@ class Footprint:
         activations: most that is alive beside weights and optimizer on the way forward.
         evaluation: most that is alive beside weights, optimizer and gradients while a split is evaluated.
         nodes: of these, what each node leaves alive for the way back.
+        rows: of the batch that is counted.
     """
 
     weights: int
@@ -53,10 +54,15 @@ class Footprint:
     activations: int
     evaluation: int
     nodes: Mapping[str, int]
+    rows: int
 
 
-def footprint(planned: Plan) -> Footprint:
+def footprint(planned: Plan, rows: int = 0, validation_rows: int = 0) -> Footprint:
     """The footprint of a plan without issues whose vocabulary is known; the second time it costs nothing.
+
+    Args:
+        rows: most rows that a batch of the data can have, 0 where that is not known.
+        validation_rows: the same of the data that validates.
 
     Raises:
         ValueError: the plan has issues, or its sizes are not known.
@@ -64,17 +70,27 @@ def footprint(planned: Plan) -> Footprint:
     if planned.issues or planned.total is None:
         raise ValueError("only a plan without issues, of data that is prepared, has a footprint")
     config = train_config(planned.graph)
-    return _known(_Key(planned.calls, config))
+    return _known(_Key(planned.calls, config, _most(planned.calls, rows), validation_rows))
+
+
+def _most(calls: tuple[Call, ...], rows: int) -> int:
+    """Rows of a batch: those that the source says, unless the data has fewer."""
+    (source,) = [call for call in calls if KINDS[call.kind].role == "source"]
+    wanted = complete(KINDS[source.kind].params, source.args)["batch_size"]
+    return min(wanted, rows) if rows else wanted
 
 
 class _Key:
     """Calls and settings as something that a cache can look up."""
 
-    def __init__(self, calls: tuple[Call, ...], config: TrainConfig) -> None:
-        self.calls, self.config = calls, config
+    def __init__(self, calls: tuple[Call, ...], config: TrainConfig, rows: int, validation_rows: int) -> None:
+        self.calls, self.config, self.rows = calls, config, rows
+        # As many as a batch of an evaluation can have, so that a longer text makes no new footprint.
+        length = empty_batch(calls)["inputs"].size(1)
+        self.validation_rows = min(max(1, BATCH_TOKENS // length), validation_rows or BATCH_TOKENS)
         # Names, files and rates change no size.
         self._facts = repr([(call.node, call.kind, call.args, call.inputs, call.head) for call in calls]), (
-            config.optimizer, config.ema > 0,
+            config.optimizer, config.ema > 0, rows, self.validation_rows,
         )  # fmt: skip
 
     def __hash__(self) -> int:
@@ -94,14 +110,14 @@ def _known(key: _Key) -> Footprint:
         optimizer = _optimizer(model, key.config, alive)
         _compare_all(model, key.calls)
         nodes = _told_by_nodes(model, alive)
-        batch = empty_batch(key.calls)
+        batch = empty_batch(key.calls, key.rows)
         alive.peak = before = alive.now
         losses = model(batch)
         activations = alive.peak - before + _chunk(key.calls, model)
         del losses, batch
         kept = dict(nodes)
-        evaluation = _evaluation(model, key.calls, alive)
-    return Footprint(weights, optimizer, gradients, activations, evaluation, kept)
+        evaluation = _evaluation(model, key.calls, key.validation_rows, alive)
+    return Footprint(weights, optimizer, gradients, activations, evaluation, kept, key.rows)
 
 
 class _Alive(TorchDispatchMode):
@@ -183,12 +199,11 @@ def _told_by_nodes(model: nn.Module, alive: _Alive) -> dict[str, int]:
 
 
 @torch.no_grad()
-def _evaluation(model: nn.Module, calls: tuple[Call, ...], alive: _Alive) -> int:
+def _evaluation(model: nn.Module, calls: tuple[Call, ...], rows: int, alive: _Alive) -> int:
     """Most that is alive while a batch of a validation is computed, which has a size of its own."""
     model.eval()
     alive.peak = before = alive.now
-    length = empty_batch(calls)["inputs"].size(1)
-    model(empty_batch(calls, max(1, BATCH_TOKENS // length)))
+    model(empty_batch(calls, rows))
     return alive.peak - before + _chunk(calls, model)
 
 

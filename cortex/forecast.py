@@ -16,6 +16,7 @@ from cortex.footprint import Footprint, footprint
 from cortex.graph_source import source_node, source_of
 from cortex.registry import KINDS
 from cortex.room import Room
+from cortex.store import Prepared
 from cortex.units import count, size
 
 # Memory of a worker before it has a model: Python, torch, the other libraries and their code, pages of the text.
@@ -93,20 +94,49 @@ class Verdict:
     shrink: tuple[str, ...] = ()
 
 
-def forecast(planned: Plan, train_tokens: int | None = None, validation_tokens: int | None = None) -> Forecast | None:
+def forecast(
+    planned: Plan,
+    train_tokens: int | None = None,
+    validation_tokens: int | None = None,
+    train_rows: int = 0,
+    validation_rows: int = 0,
+) -> Forecast | None:
     """What the plan will take; None while it has issues or its data is not prepared.
 
     Args:
         train_tokens: of the text, where it is prepared.
+        train_rows: examples of a task that has rows; 0 for running text, which is cut into blocks.
     """
     if planned.issues or planned.total is None or planned.vocabulary is None:
         return None
-    found = footprint(planned)
+    length = source_of(source_node(planned.graph)).seq_len
+    found = footprint(
+        planned,
+        _rows(train_tokens, train_rows, length) if train_tokens else 0,
+        _rows(validation_tokens, validation_rows, length) if validation_tokens else 0,
+    )
     tables = sum(planned.parameters.get(node.id) or 0 for node in planned.graph.nodes if _is_table(node.kind))
-    length = _length(planned, train_tokens, validation_tokens or 0) if train_tokens else None
-    flops = flops_per_token(planned.graph, planned.vocabulary)
+    length = _length(planned, train_tokens, validation_tokens or 0, train_rows) if train_tokens else None
+    flops = flops_per_token(planned.graph, planned.vocabulary, planned.labels)
     per = train_tokens / planned.total if train_tokens and planned.total else None
     return Forecast(planned.total, tables, tuple(_nodes(planned, found)), flops, found, length, per)
+
+
+def counts(prepared: Prepared) -> tuple[int, int, int, int]:
+    """Tokens to train and to validate on, and rows of each: what `forecast` has to know of the data."""
+    splits = ("train", "validation")
+    return (*(prepared.count(split) for split in splits), *(prepared.row_count(split) for split in splits))
+
+
+def run_steps(planned: Plan, prepared: Prepared) -> int | None:
+    """Steps of a run on prepared data; None while the plan has issues."""
+    tokens, validation, rows, _ = counts(prepared)
+    return _length(planned, tokens, validation, rows).steps if tokens and not planned.issues else None
+
+
+def _rows(tokens: int, rows: int, length: int) -> int:
+    """Most rows that a batch can have: a text has so many blocks, the last of them shorter."""
+    return rows or max(1, math.ceil(tokens / length))
 
 
 def _nodes(planned: Plan, found: Footprint) -> list[NodeCost]:
@@ -134,14 +164,15 @@ def by_card(planned: Plan, numbers: Mapping[str, int]) -> dict[str, int]:
     return found
 
 
-def _length(planned: Plan, train_tokens: int, validation_tokens: int) -> Length:
+def _length(planned: Plan, train_tokens: int, validation_tokens: int, train_rows: int) -> Length:
     config, source = train_config(planned.graph), source_of(source_node(planned.graph))
     rows = source.batch_size * config.accumulate
-    per_epoch = max(1, math.ceil((train_tokens // source.seq_len) / rows))
+    blocks = train_rows or train_tokens // source.seq_len
+    per_epoch = max(1, math.ceil(blocks / rows))
     steps = total_steps(config, per_epoch)
     every = eval_interval(config, validation_tokens, rows * source.seq_len)
-    blocks = train_tokens // source.seq_len
-    tokens = steps * blocks * source.seq_len // per_epoch if blocks else 0
+    read = train_tokens if train_rows else blocks * source.seq_len  # in one reading of the data
+    tokens = steps * read // per_epoch
     return Length(steps, tokens, per_epoch, max(1, math.ceil(steps / every)))
 
 
@@ -166,11 +197,11 @@ def _shrink(found: Forecast, free: int, planned: Plan) -> list[str]:
     fixed = RUNTIME + parts.weights + parts.optimizer
     least = SLACK * (parts.gradients + parts.evaluation)  # which no smaller batch makes less
     left = next((room for mark in (_TIGHT, _NEARLY) if (room := mark * free - fixed) > least), 0.0)
-    per_row = SLACK * parts.activations / source.batch_size
+    per_row = SLACK * parts.activations / parts.rows
     if left and per_row:
         rows = int(left / per_row)
-        if 1 <= rows < source.batch_size:
-            times = math.ceil(source.batch_size * config.accumulate / rows)
+        if 1 <= rows < parts.rows:
+            times = math.ceil(parts.rows * config.accumulate / rows)
             ways.append(f"batch_size={rows} with accumulate={times}: the same step in less memory, a little slower")
         elif rows < 1 and source.seq_len > 1:
             ways.append(f"batch_size=1 and a seq_len below {max(2, int(source.seq_len * left / per_row)):,}")

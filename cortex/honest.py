@@ -23,6 +23,8 @@ from cortex.registry import KINDS
 
 # Sizes of the trial: rows, positions at most, tokens of the vocabulary where the graph leaves that open.
 _ROWS, _LENGTH, _VOCABULARY, _LABELS = 2, 12, 31, 5
+# Vocabularies for a graph of which that is not known and which 31 does not fit: heads divide them.
+_FITTING = (32, 60, 5040)
 
 
 @dataclass(frozen=True)
@@ -78,9 +80,9 @@ def honesty(planned: Plan) -> Honesty:
     Raises:
         ValueError: the plan has issues, so that there is no model.
     """
-    small = _small(planned.graph)
-    if planned.issues or small.issues:
+    if planned.issues:
         raise ValueError("only a plan without issues has a model to try out")
+    small = _small(planned)
     losses = tuple(call.node for call in small.calls if _of_next_token(small, call.node))
     if not losses:
         return Honesty((), ())
@@ -107,16 +109,36 @@ def make_causal(graph: Graph, leak: Leak) -> Graph:
     return graph.with_param(leak.node, leak.field, True)
 
 
-def _small(graph: Graph) -> Plan:
-    """The plan with few rows, positions and tokens, and narrow layers where they still fit together."""
+def _small(planned: Plan) -> Plan:
+    """The plan with few rows, positions and tokens, and narrow layers where they still fit together; as much of that as leaves
+    a plan without issues, since a size that comes from the data can be one that something else has to fit."""
+    short = _short(planned.graph)
+    for graph, vocabulary, labels in (
+        (_narrow(short), _VOCABULARY, _LABELS),
+        (short, _VOCABULARY, _LABELS),
+        (short, planned.vocabulary, planned.labels or _LABELS),
+        (planned.graph, planned.vocabulary, planned.labels or _LABELS),
+        *((short, guess, _LABELS) for guess in _FITTING),
+    ):
+        if vocabulary and not (found := plan(graph, vocabulary, labels)).issues:
+            return found
+    raise ValueError("only a plan without issues has a model to try out")
+
+
+def _short(graph: Graph) -> Graph:
+    """With few rows of few positions."""
+    length = _LENGTH
     for node in graph.nodes:
         kind = KINDS.get(node.kind)
         if kind and kind.role == "source":
-            length = complete(kind.params, node.params)["seq_len"]
-            short = min(length, _LENGTH) if type(length) is int else _LENGTH
-            graph = graph.with_param(node.id, "batch_size", _ROWS).with_param(node.id, "seq_len", short)
-    narrow = plan(_narrow(graph), _VOCABULARY, _LABELS)
-    return plan(graph, _VOCABULARY, _LABELS) if narrow.issues else narrow
+            found = complete(kind.params, node.params)["seq_len"]
+            length = min(found, _LENGTH) if type(found) is int else _LENGTH
+            graph = graph.with_param(node.id, "batch_size", _ROWS).with_param(node.id, "seq_len", length)
+    for node in graph.nodes:
+        offset = node.params.get("offset")
+        if node.kind in KINDS and KINDS[node.kind].role == "loss" and type(offset) is int and offset >= length > 1:
+            graph = graph.with_param(node.id, "offset", length - 1)
+    return graph
 
 
 def _narrow(graph: Graph) -> Graph:
@@ -156,12 +178,13 @@ def _leaking(model: Model, planned: Plan, losses: tuple[str, ...]) -> dict[str, 
     """For each loss whose scores leak the nodes whose outputs do, in the order in which they are computed."""
     batch = empty_batch(planned.calls)
     length = batch["inputs"].size(1)
-    tokens = torch.randint(_VOCABULARY, batch["inputs"].shape)  # (B, T)
+    tokens = torch.randint(planned.vocabulary, batch["inputs"].shape)  # (B, T)
     aligned = _of_every_position(planned)
     found: dict[str, list[str]] = {}
     for place in sorted({1, length // 2, length - 1} - {0}):
         changed = tokens.clone()
-        changed[:, place:] = (changed[:, place:] + torch.randint(1, _VOCABULARY, changed[:, place:].shape)) % _VOCABULARY
+        shift = torch.randint(1, max(2, planned.vocabulary), changed[:, place:].shape)  # (B, T - place)
+        changed[:, place:] = (changed[:, place:] + shift) % planned.vocabulary
         one, two = (_values(model, {**batch, "inputs": given}) for given in (tokens, changed))
         leaking = [name for name in one if name in aligned and not torch.equal(one[name][:, :place], two[name][:, :place])]
         for loss in losses:
@@ -173,7 +196,7 @@ def _leaking(model: Model, planned: Plan, losses: tuple[str, ...]) -> dict[str, 
 
 def _of_every_position(planned: Plan) -> set[str]:
     """The calls that give a vector for each position of the tokens that are read."""
-    laid_out = plan(expand(planned.graph).graph, _VOCABULARY, _LABELS)
+    laid_out = plan(expand(planned.graph).graph, planned.vocabulary, planned.labels)
     return {node for node, shape in laid_out.shapes.items() if len(shape) > 1 and shape[1].letter == "T"}
 
 
@@ -210,7 +233,8 @@ def _first(planned: Plan, loss: str, leaking: list[str]) -> Leak:
 
 
 def leaks(planned: Plan) -> tuple[Issue, ...]:
-    """The faults of a plan whose model sees the tokens that it is to foretell; none for a plan that has faults already.
+    """The faults of a plan whose model sees the tokens that it is to foretell, or cannot be run; none for a plan that has
+    faults already.
 
     A graph is tried out once: about 50 ms for twelve blocks.
     """
@@ -220,7 +244,7 @@ def leaks(planned: Plan) -> tuple[Issue, ...]:
     if key not in _TRIED:
         if len(_TRIED) > 64:
             _TRIED.clear()
-        _TRIED[key] = tuple(Issue(leak.node, leak.field, leak.message, leak.hint) for leak in honesty(planned).leaks)
+        _TRIED[key] = tuple(issues(honesty(planned)))
     return _TRIED[key]
 
 
@@ -230,7 +254,7 @@ def known_leaks(planned: Plan) -> tuple[Issue, ...]:
 
 
 def _key(planned: Plan) -> str:
-    return json.dumps(model_document(planned.graph), sort_keys=True)
+    return json.dumps([model_document(planned.graph), planned.vocabulary, planned.labels], sort_keys=True)
 
 
 _TRIED: dict[str, tuple[Issue, ...]] = {}

@@ -187,10 +187,12 @@ def problems(params: Mapping[str, Param], values: Mapping[str, Any]) -> dict[str
             found[name] = f"is not a setting here; expected one of {', '.join(params) or 'none'}"
             continue
         problem = params[name].problem(value)
-        if problem is None and value != params[name].default and not params[name].applies(complete(params, values)):
+        if problem is None and value != params[name].default:
             whole = complete(params, values)
-            other, needed = next(pair for pair in params[name].conditions if whole.get(pair[0]) not in pair[1])
-            problem = f"has no effect unless {other} is {' or '.join(str(value) or 'empty' for value in needed)}; remove it"
+            unmet = [pair for pair in params[name].conditions if whole.get(pair[0]) not in pair[1]]
+            if unmet and not any(params[other].problem(whole[other]) for other, _ in params[name].conditions):
+                other, needed = unmet[0]
+                problem = f"has no effect unless {other} is {' or '.join(str(one) or 'empty' for one in needed)}; remove it"
         if problem:
             found[name] = problem
     return found

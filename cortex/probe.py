@@ -18,7 +18,7 @@ import torch
 from cortex.checkpoints import save_weights
 from cortex.follower import Follower
 from cortex.footprint import BATCH_TOKENS
-from cortex.forecast import Forecast, forecast, minutes
+from cortex.forecast import Forecast, counts, forecast, minutes
 from cortex.graph import Graph, to_document
 from cortex.machine import keep_pages
 from cortex.store import Prepared
@@ -48,7 +48,7 @@ def probe(
     record = {"graph": to_document(graph), "data": {"fingerprint": prepared.fingerprint}}
     training = _Probe(record, store, tell, steps, seconds)
     training.measure()
-    expected = forecast(training.planned, prepared.count("train"), prepared.count("validation"))
+    expected = forecast(training.planned, *counts(prepared))
     return training.found(expected)
 
 

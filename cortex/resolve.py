@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import functools
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -20,6 +21,9 @@ from cortex.targets import Targets
 
 # The settings of a source that are the sizes of what it gives.
 _SOURCE_SIZES = {"batch_size": "B", "seq_len": "T"}
+# Settings of a role without which nothing can be said of what is behind: its sizes and its task, what a loss compares.
+_DECIDE = {"source": (*_SOURCE_SIZES, "type"), "loss": ("target",)}
+_MOST_SHOWN = 60  # characters of a value
 
 
 class Resolver:
@@ -43,15 +47,16 @@ class Resolver:
         values = complete(kind.params, node.params)
         faults = problems(kind.params, node.params)
         for name, problem in faults.items():
-            what = f"{name}={node.params[name]!r}" if name in kind.params else name
-            self.fault(node.id, name, f"{what} {problem}")
+            what = f"{name}={_shown(node.params[name])}" if name in kind.params else name
+            near = () if name in kind.params else difflib.get_close_matches(name, kind.params, 1, 0.6)
+            self.fault(node.id, name, f"{what} {problem}", f"did you mean {near[0]}?" if near else "")
         incoming = self._incoming(node, kind)
         if incoming is None:
             self._check(node, kind, values, bool(faults), {})
             return
-        bound = self._bind(node, kind, values, incoming, faults)
-        shape_faults = faults.keys() & {*(kind.output or ()), *(_SOURCE_SIZES if kind.role == "source" else ())}
-        if bound is None or shape_faults or not self._feeds_what_is_asked(node, kind):
+        undecided = faults.keys() & {*(kind.output or ()), *_DECIDE.get(kind.role, ())}
+        bound = None if kind.role == "loss" and undecided else self._bind(node, kind, values, incoming, faults)
+        if bound is None or undecided or not self._feeds_what_is_asked(node, kind):
             self.root.setdefault(node.id, node.id)
             return
         if kind.role == "source":
@@ -120,6 +125,11 @@ class Resolver:
             return None
         bound: dict[str, Dim] = {}
         first: dict[str, str] = {}  # the port that a name was bound at
+        if not kind.joins:
+            port, *others = incoming or ("",)
+            other = next((other for other in others if self._ranks_differ(kind, port, other, incoming)), None)
+            if other:
+                return self._unequal(node, port, other, incoming)
         for port, shape in incoming.items():
             named = self._named(node, port, kind.dims(port) or (), shape)
             if named is None:
@@ -139,6 +149,15 @@ class Resolver:
                 self._take(node, name, next(iter(incoming.values()))[-1], values)
         return bound
 
+    def _ranks_differ(self, kind: Kind, one: str, other: str, incoming: Mapping[str, Shape]) -> bool:
+        """Whether two ports that take any number of leading dimensions have got different numbers of them."""
+        anywhere = all((kind.dims(port) or (None,))[0] == ANY for port in (one, other))
+        return (
+            anywhere
+            and len(incoming[one]) != len(incoming[other])
+            and not any(map(is_tokens, (incoming[one], incoming[other])))
+        )
+
     def _named(self, node: Node, port: str, names: tuple[str, ...], shape: Shape) -> list[tuple[str, Dim]] | None:
         """The dimensions of a shape by the names of a port's rule, leading ones as …0, …1; None when they do not fit."""
         width = names[-1] not in ("T", "S")
@@ -148,6 +167,8 @@ class Resolver:
             what, hint = "", ""
             if is_tokens(shape):
                 what, hint = "token numbers ", "put an Embedding before it" if width else ""
+            elif not width:
+                hint = "connect it to the data node, or remove it"
             elif len(shape) < len(names):
                 hint = "it has no positions any more; put this before what takes them away, or remove that"
             at = f" at port {port}" if len(self.wiring.inputs[node.id]) > 1 else ""
@@ -177,8 +198,11 @@ class Resolver:
         widths = [incoming[port][-1] for port in (one, other)]
         same_rest = list(map(str, incoming[one][:-1])) == list(map(str, incoming[other][:-1]))
         hint = "connect values of equal shape"
-        if same_rest:
-            hint = f"put a Linear with out_features={widths[0].size} behind {sources[other]}, or take Concat"
+        if same_rest and all(width.size for width in widths):
+            sizes = [shape[-1].size for shape in self.shapes.values()]
+            wide = sizes.count(widths[1].size) > sizes.count(widths[0].size)  # the width of the rest stays
+            narrow, size = (one, widths[1].size) if wide else (other, widths[0].size)
+            hint = f"put a Linear with out_features={size} behind {sources[narrow]}, or take Concat"
         self.fault(node.id, None, f"its inputs do not fit together: {' and '.join(found)}", hint)
 
     def _from_data(self, node: Node, kind: Kind, name: str, values: dict[str, Any]) -> bool:
@@ -236,6 +260,11 @@ class Resolver:
         if None in values.values() or any(issue.node == node.id for issue in self.issues):
             return None
         return _parameter_count(kind, tuple(values.items()))
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}…"
 
 
 @functools.lru_cache(maxsize=4096)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from cortex.call import Call
-from cortex.params import complete
+from cortex.kind import Kind
+from cortex.params import Bool, Choice, complete
 from cortex.registry import KINDS
 from cortex.resolve import Resolver
 from cortex.shapes import Shape
@@ -16,14 +18,16 @@ def tie(found: Resolver) -> None:
     known = {call.node: call for call in found.calls}
     for call in found.calls:
         wanted = call.args.get("tie_to")
-        if not wanted:
+        if not wanted or any((issue.node, issue.field) == (call.node, "tie_to") for issue in found.issues):
             continue
         other = known.get(wanted)
         if other is None or other.kind not in _partners(call) or wanted == call.node:
             _no_partner(found, call, other)
         elif other.args.get("tie_to"):
-            message = f"tie_to={wanted!r} shares the weights of {other.args['tie_to']} itself"
-            found.fault(call.node, "tie_to", message, f"set tie_to={other.args['tie_to']}, or leave one of the two empty")
+            whose = other.args["tie_to"]
+            message = f"tie_to={wanted!r} shares the weights of {whose} itself"
+            hint = "leave one of the two empty" if whose == call.node else f"set tie_to={whose}, or leave one of the two empty"
+            found.fault(call.node, "tie_to", message, hint)
         elif (mine := _table(call)) != (its := _table(other)):
             sizes = [f"{'V' if rows is None else f'{rows:,}'}×{width:,}" for rows, width in (mine, its)]
             message = f"tie_to={wanted!r} has weights of {sizes[1]}, this layer needs {sizes[0]}"
@@ -60,14 +64,25 @@ def leaks(found: Resolver) -> None:
             told.add(node_id)
             where = f" of port {later[0]}" if len(kind.inputs) > 1 else ""
             hint = "choose a causal kind, or a Loss with target Masked"
-            if "causal" in kind.params:
-                hint = "set causal to true, or choose a Loss with target Masked"
+            setting, value = _makes_causal(kind, complete(kind.params, node.params))
+            if setting:
+                hint = f"set {setting} to {value}, or choose a Loss with target Masked"
             elif later[0] in kind.whole:
                 hint = f"connect {later[0]} to another sequence, SourceTokens of Pairs for one"
             found.fault(
-                node_id, "causal" if "causal" in kind.params else None,
+                node_id, setting,
                 f"sees later positions{where}, and {loss} compares the next token: the answer would be seen", hint,
             )  # fmt: skip
+
+
+def _makes_causal(kind: Kind, values: Mapping[str, Any]) -> tuple[str | None, str]:
+    """The setting that makes a node look at no later position, and the value that does; None where there is none."""
+    for name, param in kind.params.items():
+        options = (True, False) if isinstance(param, Bool) else param.options if isinstance(param, Choice) else ()
+        for value in options:
+            if not kind.is_causal(values) and kind.is_causal({**values, name: value}):
+                return name, str(value).lower() if isinstance(value, bool) else value
+    return None, ""
 
 
 def _ancestors(found: Resolver, node_id: str) -> Iterator[str]:

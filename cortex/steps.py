@@ -37,7 +37,9 @@ def _listed(nodes: list[Node]) -> str:
 
 
 def _settings(before: Graph, after: Graph) -> tuple[str, str] | None:
-    changed = [node for node in after.nodes if before.node(node.id) != node]
+    changed = [
+        node for node in after.nodes if before.node(node.id) != node or _differing(before.node(node.id).params, node.params)
+    ]
     if not changed:
         return None
     if len(changed) == 1 and before.node(changed[0].id).kind != changed[0].kind:
@@ -51,7 +53,7 @@ def _settings(before: Graph, after: Graph) -> tuple[str, str] | None:
     if len(names) != 1:
         return f"Change {where}", ""
     (name,) = names
-    values = {str(node.params.get(name, "its default")) for node in changed}
+    values = {_written(node.params.get(name, "its default")) for node in changed}
     value = f" to {values.pop()[:40]}" if len(values) == 1 else ""
     return f"Set {name} of {where}{value}", f"{','.join(node.id for node in changed)}.{name}"
 
@@ -59,8 +61,8 @@ def _settings(before: Graph, after: Graph) -> tuple[str, str] | None:
 def _training(before: Graph, after: Graph) -> tuple[str, str] | None:
     names = _differing(before.training, after.training)
     if len(names) == 1:
-        value = after.training.get(names[0], "its default")
-        return f"Set {names[0]} to {str(value)[:40]}", f"training.{names[0]}"
+        value = _written(after.training.get(names[0], "its default"))
+        return f"Set {names[0]} to {value[:40]}", f"training.{names[0]}"
     return (f"Set {len(names)} training settings", "") if names else None
 
 
@@ -85,6 +87,12 @@ def _places(before: Graph, after: Graph) -> tuple[str, str] | None:
     return f"Move {moved[0] if len(moved) == 1 else f'{len(moved)} nodes'}", "layout"
 
 
+def _written(value: object) -> str:
+    return str(value) if value != "" else "nothing"
+
+
 def _differing(before: dict, after: dict) -> list[str]:
+    """Keys whose values differ, in their type too: 1 and true are equal in Python and not in a document."""
     names = dict.fromkeys([*before, *after])
-    return [name for name in names if before.get(name) != after.get(name) or (name in before) != (name in after)]
+    return [name for name in names if (type(before.get(name)), before.get(name)) != (type(after.get(name)), after.get(name))
+            or (name in before) != (name in after)]  # fmt: skip

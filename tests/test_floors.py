@@ -45,9 +45,10 @@ FLOORS: dict[int, tuple[str, ...]] = {
         "cortex.run_settings", "cortex.sources_hub", "cortex.targets", "cortex.train", "cortex.trials", "cortex.words",
     ),
     5: (
-        "cortex.checks", "cortex.hopeless", "cortex.kinds.attention", "cortex.kinds.basic", "cortex.kinds.embedding",
-        "cortex.kinds.sequence", "cortex.litegraph_widths", "cortex.measures", "cortex.row_store", "cortex.run_columns",
-        "cortex.sources", "cortex.standalone_lines", "cortex.statistics", "cortex.sweep_deleting",
+        "cortex.checks", "cortex.guess_wires", "cortex.hopeless", "cortex.kinds.attention", "cortex.kinds.basic",
+        "cortex.kinds.embedding", "cortex.kinds.sequence", "cortex.litegraph_widths", "cortex.measures",
+        "cortex.row_store", "cortex.run_columns", "cortex.sources", "cortex.standalone_lines", "cortex.statistics",
+        "cortex.sweep_deleting",
     ),
     6: (
         "cortex.compared", "cortex.expand", "cortex.graph_source", "cortex.kinds.gpt", "cortex.kinds.transformer",
@@ -66,19 +67,19 @@ FLOORS: dict[int, tuple[str, ...]] = {
     ),
     10: (
         "cortex.advice", "cortex.checkpoints", "cortex.describe", "cortex.edit", "cortex.flops", "cortex.follower",
-        "cortex.footprint", "cortex.graph_settings", "cortex.lr_range", "cortex.model_text", "cortex.picture",
-        "cortex.recipes", "cortex.repair", "cortex.translate",
+        "cortex.footprint", "cortex.graph_settings", "cortex.guess_values", "cortex.lr_range", "cortex.model_text",
+        "cortex.picture", "cortex.recipes", "cortex.translate",
     ),
     11: (
-        "cortex.answers", "cortex.export", "cortex.forecast", "cortex.guide_steps", "cortex.honest", "cortex.index",
-        "cortex.launch", "cortex.loggers", "cortex.node_matches", "cortex.space", "cortex.start_event",
+        "cortex.answers", "cortex.export", "cortex.forecast", "cortex.guesses", "cortex.guide_steps", "cortex.honest",
+        "cortex.index", "cortex.launch", "cortex.loggers", "cortex.node_matches", "cortex.space", "cortex.start_event",
         "cortex.verbs.common",
     ),
     12: (
-        "cortex.compare", "cortex.guide", "cortex.judge", "cortex.probe", "cortex.prove", "cortex.repeat",
-        "cortex.sweep_check", "cortex.tpe", "cortex.verbs.asking", "cortex.verbs.data", "cortex.verbs.imports",
-        "cortex.verbs.measure", "cortex.verbs.metrics", "cortex.verbs.runs", "cortex.verbs.sweep_away",
-        "cortex.verbs.templates", "cortex.verbs.torchrun",
+        "cortex.compare", "cortex.guide", "cortex.judge", "cortex.probe", "cortex.prove", "cortex.repair",
+        "cortex.repeat", "cortex.sweep_check", "cortex.tpe", "cortex.verbs.asking", "cortex.verbs.data",
+        "cortex.verbs.imports", "cortex.verbs.measure", "cortex.verbs.metrics", "cortex.verbs.runs",
+        "cortex.verbs.sweep_away", "cortex.verbs.templates", "cortex.verbs.torchrun",
     ),
     13: (
         "cortex.comparison", "cortex.next_combination", "cortex.session", "cortex.sweep_making", "cortex.verbs.export",

@@ -15,9 +15,10 @@ from conftest import PROJECT, MakeGraph
 from cortex.builder import build, plan, train_config
 from cortex.command import main
 from cortex.config import total_steps
+from cortex.flops import flops_per_token
 from cortex.footprint import empty_batch, footprint
 from cortex.forecast import AMBER, GREEN, RED, Forecast, forecast, minutes, verdict
-from cortex.graph import Graph, to_json
+from cortex.graph import Edge, Graph, Node, from_json, to_json
 from cortex.optimize import make_optimizer
 from cortex.places import Places
 from cortex.presets import preset
@@ -136,6 +137,30 @@ def test_the_length_is_that_of_the_run(make_graph: MakeGraph) -> None:
     assert found.tokens_per_parameter == pytest.approx(2_001 / found.parameters)
 
 
+def test_a_batch_larger_than_the_text_takes_what_the_text_takes(make_graph: MakeGraph) -> None:
+    large, small = (expected(make_graph({"batch_size": rows, "seq_len": 8}), tokens=80) for rows in (4_000, 10))
+    assert large.peak == small.peak and large.footprint.rows == 10
+    assert large.footprint.activations > expected(make_graph({"batch_size": 9, "seq_len": 8}), tokens=80).footprint.activations
+
+
+def test_rows_are_counted_as_rows(make_graph: MakeGraph) -> None:
+    found = forecast(plan(make_graph({"batch_size": 4, "seq_len": 8}, steps=0, epochs=2), 50), 300, 60, 100, 20)
+    assert (found.length.steps, found.length.steps_per_epoch, found.length.tokens) == (50, 25, 600)
+
+
+def test_attention_is_counted_by_hand_in_kinds_of_all_sorts(make_graph: MakeGraph) -> None:
+    graph = make_graph(blocks=1)
+    attention = graph.disconnect(Edge("block_1", "norm")).add(Node("x", "MultiheadAttention", {"num_heads": 2}))
+    attention = attention.connect("block_1", "x", "query").connect("x", "norm")
+    width, length = 8, 8
+    more = 6 * (4 * width * width + 4 * width) + 12 * width * length
+    assert flops_per_token(attention, 50) - flops_per_token(graph, 50) == more
+    pairs = from_json((Path(__file__).parents[1] / "examples" / "encoder-decoder.json").read_text())
+    one, two = (flops_per_token(pairs.with_param("decoder", "num_layers", layers), 50) for layers in (1, 2))
+    d, f, T = 64, 128, 16
+    assert two - one == 6 * (2 * (4 * d * d + 4 * d) + 2 * d * f + f + d + 3 * 2 * d) + 2 * 12 * d * T
+
+
 def test_minutes_count_validations_and_checkpoints(make_graph: MakeGraph) -> None:
     length = replace(expected(make_graph()).length, steps=120, steps_per_epoch=60, validations=2)
     found = minutes(length, {"seconds_per_step": 1.0, "seconds_per_validation": 20.0, "seconds_per_checkpoint": 10.0})
@@ -151,7 +176,7 @@ def test_what_fits_is_green_what_is_tight_amber_and_what_does_not_red(make_graph
 
 def test_a_smaller_batch_that_would_fit_is_named_with_what_keeps_the_step() -> None:
     graph = preset("small").with_param("data", "seq_len", 256)
-    found, planned = expected(graph, 10_000), plan(graph, 10_000)
+    found, planned = expected(graph, 10_000, 200_000), plan(graph, 10_000)
     said = verdict(found, Room(found.peak, None), planned)
     (way,) = said.shrink
     rows = int(way.split("batch_size=")[1].split()[0])
@@ -159,7 +184,7 @@ def test_a_smaller_batch_that_would_fit_is_named_with_what_keeps_the_step() -> N
     smaller = graph.with_param("data", "batch_size", rows).with_training(
         "accumulate", int(way.split("accumulate=")[1].split(":")[0])
     )
-    assert verdict(expected(smaller, 10_000), Room(found.peak, None), plan(smaller, 10_000)).level != RED
+    assert verdict(expected(smaller, 10_000, 200_000), Room(found.peak, None), plan(smaller, 10_000)).level != RED
 
 
 def test_a_model_whose_weights_do_not_fit_is_to_be_smaller_itself() -> None:
@@ -227,3 +252,15 @@ def test_the_probe_measures_at_least_three_steps_in_a_process_of_its_own(
     assert found["minutes_per_run"] > 0
     assert 0.5 < found["forecast_memory"] / found["peak_memory"] < 1.5
     assert list(home.store.glob(".probe-*")) == []
+
+
+def test_check_tells_what_a_sound_graph_lacks(
+    make_graph: MakeGraph, home: Places, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    document = tmp_path / "graph.json"
+    document.write_text(to_json(make_graph(steps=10, warmup_steps=10)))
+    assert main(["check", str(document), "--json", "--no-honest"]) == 0
+    (found,) = json.loads(capsys.readouterr().out)["advice"]
+    assert (found["node"], found["edit"]) == ("training", "Set warmup_steps to 1")
+    assert main(["check", str(document), "--no-honest"]) == 0
+    assert "training: warmup_steps=10 is not shorter than the run of 10 steps" in capsys.readouterr().out

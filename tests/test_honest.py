@@ -176,3 +176,29 @@ def test_what_is_known_of_a_graph_is_said_without_trying_it_out(make_graph: Make
     planned = plan(with_node(make_graph(), "MeanOverTime"))
     assert known_leaks(planned) == ()
     assert [issue.node for issue in leaks(planned)] == ["extra"] == [issue.node for issue in known_leaks(planned)]
+
+
+def test_a_model_whose_heads_divide_the_vocabulary_alone_is_tried_out(make_graph: MakeGraph) -> None:
+    graph = make_graph(blocks=1).disconnect(Edge("block_1", "norm")).add(Node("wide", "Linear")).add(Node("x", "GPTBlock"))
+    graph = graph.connect("block_1", "wide").connect("wide", "x").connect("x", "norm")
+    for vocabulary in (40, None):
+        assert honesty(plan(graph, vocabulary)).ok
+
+
+def test_a_loss_far_ahead_is_tried_out_on_a_short_text(make_graph: MakeGraph) -> None:
+    graph = make_graph().with_param("data", "seq_len", 64).with_param("loss", "target", "Offset")
+    assert honesty(plan(graph.with_param("loss", "offset", 60))).ok
+    leaking = with_node(graph.with_param("loss", "offset", 60), "TransformerEncoderLayer")
+    assert [(issue.node, issue.field) for issue in plan(leaking).issues] == [("extra", "causal")]
+
+
+def test_a_model_that_cannot_be_run_is_a_fault_on_the_page_too(make_graph: MakeGraph, with_liars: None) -> None:
+    (issue,) = leaks(plan(with_node(make_graph(), "Breaking")))
+    assert "cannot be run: no such position" in issue.message
+
+
+def test_sequences_joined_in_time_are_told_at_the_setting_that_joins_them(make_graph: MakeGraph) -> None:
+    graph = make_graph().disconnect(Edge("norm", "head")).add(Node("both", "Concat", {"dim": "time"}))
+    graph = graph.connect("positions", "both").connect("norm", "both", "in_2").connect("both", "head")
+    (issue,) = [issue for issue in plan(graph).issues if issue.follows is None]
+    assert (issue.node, issue.field) == ("both", "dim") and "set dim to width" in issue.hint

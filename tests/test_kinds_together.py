@@ -57,7 +57,7 @@ WRONG: dict[str, tuple[Make, str, str]] = {
     "unequal widths into Add": (
         lambda: unequal("Add"),
         "sum",
-        "norm gives B×T×8 at port in_2; put a Linear with out_features=6",
+        "norm gives B×T×8 at port in_2; put a Linear with out_features=8 behind narrow",
     ),
     "unequal widths into Multiply": (lambda: unequal("Multiply"), "sum", "its inputs do not fit together: narrow gives B×T×6"),
     "Add of one": (lambda: behind(tiny(), Node("sum", "Add")), "sum", "nothing is connected to its port in_2"),
@@ -168,7 +168,11 @@ WRONG: dict[str, tuple[Make, str, str]] = {
         "conv",
         "set causal to true, or choose a Loss with target",
     ),
-    "two sequences one behind the other": (two_sequences, "both", "sees later positions"),
+    "two sequences one behind the other": (
+        two_sequences,
+        "both",
+        "joins two sequences into one, and loss compares every token",
+    ),
     "SourceTokens of a text": (
         lambda: encoder_decoder(PATH).with_param("data", "type", "Text"),
         "source",

@@ -141,7 +141,7 @@ FAULTY: dict[str, tuple[Change, str]] = {
     "a setting inside": (block_with(num_heads=3), "blocks: inside, att: num_heads=3 must divide embed_dim=8; try 2 or 4"),
     "cycle through it": (
         lambda graph: graph.disconnect(Edge("positions", "blocks")).connect("norm", "blocks"),
-        "blocks: stands in a cycle: blocks -> norm -> blocks",
+        "norm: stands in a cycle: norm -> blocks -> norm",
     ),
     "cycle inside": (
         ffn_with(edges=(*FFN.edges[1:], Edge("act", "up"))),

@@ -51,7 +51,7 @@ def _editor(graph: Graph) -> None:
     elif prepared is None and node is not None:
         start.prepare_data(graph, session.where())
     else:
-        hints(planned)
+        hints(planned, prepared)
         _sizes(planned, prepared)
         forecast_card(graph, planned, prepared)
     keys.listen()

@@ -9,6 +9,8 @@ import streamlit as st
 from cortex.advice import advice
 from cortex.builder import Plan
 from cortex.checks import Issue
+from cortex.data import Prepared
+from cortex.forecast import run_steps
 from cortex.graph import Graph, from_document, to_document, to_json
 from cortex.repair import repair
 from cortex.rework import EditError
@@ -27,10 +29,13 @@ def faults(planned: Plan) -> None:
         text.error(plain(issue), icon=":material/error:")
         found = _repair(planned, issue)
         if found:
-            label, after = found
+            label, after, shows = found
+            behind = (
+                f"{shows} that {'was' if shows == 1 else 'were'} hidden behind it will show" if shows else "no other has come"
+            )
             mend.button(
                 plain(label), key=f"mend.{number}", on_click=_apply, args=(planned.graph, after), width="stretch",
-                icon=":material/build:", help="Tried on this graph: the fault is gone after it, and no other has come.",
+                icon=":material/build:", help=f"Tried on this graph: the fault is gone after it, and {behind}.",
             )  # fmt: skip
         if issue.node and issue.node in planned.graph:
             go.button("Select", key=f"fault.{number}", on_click=session.select, args=(issue.node,), width="stretch")
@@ -38,9 +43,9 @@ def faults(planned: Plan) -> None:
         st.caption(f"and {len(roots) - _MOST} more")
 
 
-def hints(planned: Plan) -> None:
+def hints(planned: Plan, prepared: Prepared | None) -> None:
     """What a graph without a fault may still lack."""
-    for number, found in enumerate(advice(planned)):
+    for number, found in enumerate(advice(planned, run_steps(planned, prepared) if prepared else None)):
         text, mend = st.columns([6, 2.4], vertical_alignment="center")
         text.info(plain(f"{found.node}: {found.message}"), icon=":material/lightbulb:")
         mend.button(
@@ -49,8 +54,8 @@ def hints(planned: Plan) -> None:
         )  # fmt: skip
 
 
-def _repair(planned: Plan, issue: Issue) -> tuple[str, dict[str, Any]] | None:
-    """Label and graph document of a fault's repair; looked for once as long as the graph stays the same."""
+def _repair(planned: Plan, issue: Issue) -> tuple[str, dict[str, Any], int] | None:
+    """Label, graph document and number of hidden faults of a fault's repair; looked for once for each graph."""
     cache = st.session_state.setdefault(session.REPAIRS, {})
     key = (to_json(planned.graph), planned.vocabulary, str(issue))
     if key not in cache:
@@ -58,7 +63,7 @@ def _repair(planned: Plan, issue: Issue) -> tuple[str, dict[str, Any]] | None:
             cache.clear()
         where = session.where()
         found = repair(planned, issue, lambda graph: start.look(graph, where)[0])
-        cache[key] = (found.label, to_document(found.graph)) if found else None
+        cache[key] = (found.label, to_document(found.graph), found.shows) if found else None
     return cache[key]
 
 

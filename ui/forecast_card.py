@@ -15,7 +15,7 @@ import streamlit as st
 
 from cortex import units
 from cortex.builder import Plan
-from cortex.forecast import AMBER, GREEN, Forecast, forecast, verdict
+from cortex.forecast import AMBER, GREEN, Forecast, counts, forecast, verdict
 from cortex.graph import Graph, model_document, to_json
 from cortex.honest import Honesty, honesty
 from cortex.metrics import EventReader
@@ -36,7 +36,7 @@ def _counter() -> ThreadPoolExecutor:
 
 
 @st.cache_resource(show_spinner=False, max_entries=64)
-def _counting(key: str, _planned: Plan, tokens: tuple[int, int]) -> Future[tuple[Forecast | None, Honesty]]:
+def _counting(key: str, _planned: Plan, tokens: tuple[int, ...]) -> Future[tuple[Forecast | None, Honesty]]:
     """The forecast and the trial of a graph, which are worked out beside the page, once for each graph."""
     return _counter().submit(lambda: (forecast(_planned, *tokens), honesty(_planned)))
 
@@ -46,7 +46,7 @@ def forecast_card(graph: Graph, planned: Plan, prepared: Prepared | None) -> Non
     if planned.issues or prepared is None or planned.total is None:
         return
     key = _key(graph, prepared)
-    going = _counting(key, planned, (prepared.count("train"), prepared.count("validation")))
+    going = _counting(key, planned, counts(prepared))
     with st.container(border=True):
         if not going.done():
             st.fragment(_wait, run_every=0.3)(going)

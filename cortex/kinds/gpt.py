@@ -20,7 +20,11 @@ def _heads_fit(values: Mapping[str, Any], sizes: Mapping[str, int]) -> Iterator[
         yield from divides("num_kv_heads", "nhead")(values, sizes)
     if values["positions"] == "rotary" and type(width) is int and width % heads == 0 and width // heads % 2:
         message = f"positions=rotary turns pairs of numbers, and d_model={width} / nhead={heads} = {width // heads} is odd"
-        yield "positions", message, "choose heads of an even width"
+        even = [count for count in range(heads, 0, -1) if width % count == 0 and width // count % 2 == 0]
+        if even:
+            yield "nhead", message, f"try {even[0]}, whose heads are of an even width"
+        else:
+            yield "positions", message, "choose ALiBi, or an even d_model"
 
 
 @register(

@@ -54,11 +54,12 @@ def kinds(arguments: argparse.Namespace) -> int:
 def check(arguments: argparse.Namespace) -> int:
     """List every fault of a graph, or its shapes and parameters."""
     from cortex import data, graph_source
+    from cortex.advice import advice
     from cortex.builder import plan
     from cortex.checks import Issue
     from cortex.corpus import CorpusError
     from cortex.describe import describe_issue, describe_plan
-    from cortex.forecast import describe_forecast, forecast, in_a_line, verdict
+    from cortex.forecast import counts, describe_forecast, forecast, in_a_line, run_steps, verdict
     from cortex.honest import honesty
     from cortex.honest import issues as leaks
     from cortex.references import in_words, quick_references
@@ -92,10 +93,12 @@ def check(arguments: argparse.Namespace) -> int:
     tried = honesty(planned) if arguments.honest and not planned.issues else None
     issues = (*planned.issues, *found, *(leaks(tried) if tried else ()))
     faults = [describe_issue(issue) for issue in issues]
-    expected = forecast(planned, *(prepared.count(split) for split in ("train", "validation"))) if prepared else None
+    expected = forecast(planned, *counts(prepared)) if prepared else None
     has = room(places_of(arguments).runs)
+    lacking = [] if faults else advice(planned, run_steps(planned, prepared) if prepared else None)
     if arguments.json:
         row = {"ok": not faults, **describe_plan(planned), "issues": faults, "honest": tried.ok if tried else None}
+        row["advice"] = [{"node": found.node, "message": found.message, "edit": found.label} for found in lacking]
         row |= {"references": vars(references) if references else None, "forecast": describe_forecast(expected, has, planned)}
         print_json(row)
         return USER_ERROR if faults else OK
@@ -105,6 +108,8 @@ def check(arguments: argparse.Namespace) -> int:
     print_table(["node", "kind", "shape", "parameters"], rows)
     vocabulary = f"{planned.vocabulary:,}" if planned.vocabulary else "not known before the data is prepared"
     print(f"parameters {known(planned.total)}, vocabulary {vocabulary}; no fault{f', {tried}' if tried else ''}")
+    for hint in lacking:
+        print(f"{hint.node}: {hint.message}; {hint.label[0].lower()}{hint.label[1:]}")
     if expected:
         print(in_a_line(expected, verdict(expected, has, planned)))
     if references:

@@ -1,0 +1,73 @@
+"""Pieces of edits: new nodes before, behind and between others, dead ends taken away, the way back along a residual."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from cortex.graph import Graph, Node
+from cortex.ports import ports_of
+from cortex.registry import KINDS
+from cortex.rework import stem
+
+_ASIDE, _DOWN, _BACK = 60.0, 80.0, 12
+
+
+def before(graph: Graph, node_id: str | None, kind: str, params: dict[str, Any]) -> tuple[Graph, str]:
+    """The graph with a new source, connected to nothing, at the place before a node; its id."""
+    name = graph.free_id("data")
+    x, y = graph.layout.get(node_id or "", (0.0, -2 * _DOWN))
+    return graph.add(Node(name, kind, dict(params)), (x - _ASIDE, y + _DOWN)), name
+
+
+def chained(graph: Graph, source: str, kinds: Sequence[tuple[str, dict[str, Any]]]) -> tuple[Graph, str]:
+    """The graph with new nodes in a chain behind a node, and the last of the chain."""
+    for kind, params in kinds:
+        name = graph.free_id(stem(kind))
+        x, y = graph.layout.get(source, (0.0, 0.0))
+        graph = graph.add(Node(name, kind, dict(params)), (x + _ASIDE, y + _DOWN))
+        graph, source = graph.connect(source, name, next(iter(KINDS[kind].inputs))), name
+    return graph, source
+
+
+def behind(graph: Graph, source: str, target: str) -> Graph:
+    """The graph with a Loss behind a node."""
+    name = graph.free_id("loss")
+    x, y = graph.layout.get(source, (0.0, 0.0))
+    params = {} if target == "Label" else {"target": target}
+    return graph.add(Node(name, "Loss", params), (x + _ASIDE, y + _DOWN)).connect(source, name)
+
+
+def pruned(graph: Graph, node_id: str, keep: str = "") -> Graph:
+    """Without a node and all that then has lost its only input or the only node that it fed; `keep` stays all the same."""
+    waiting = [node_id]
+    while waiting:
+        name = waiting.pop()
+        if name not in graph or name == keep:
+            continue
+        fed, feeding = {edge.target for edge in graph.out_of(name)}, {edge.source for edge in graph.into(name)}
+        graph = graph.remove(name)
+        waiting += [other for other in fed if not graph.into(other)]
+        waiting += [other for other in feeding if not graph.out_of(other)]
+    return graph
+
+
+def residuals(graph: Graph, node: Node) -> Iterator[str]:
+    """Where a residual connection into this node would come from: what stands before the norm on the way back, then further
+    and further back."""
+    name, passed = node.id, []
+    for _ in range(_BACK):
+        into = graph.into(name)
+        if not into:
+            break
+        kind, name = graph.node(name).kind, into[0].source
+        if kind in KINDS and KINDS[kind].family == "norm":
+            yield name
+        passed.append(name)
+    yield from passed[1:]
+
+
+def waits(graph: Graph, node: Node) -> list[str]:
+    """The ports of a node that nothing is connected to."""
+    taken = {edge.port for edge in graph.into(node.id)}
+    return [port for port in ports_of(graph, node) if port not in taken]
