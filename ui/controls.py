@@ -12,6 +12,8 @@ from cortex.runs import ACTIVE, RESUMABLE, Run, RunError
 from ui import session
 from ui.plain import plain
 
+AGAIN = "controls.again"  # set for one script run: the page around these buttons is to be drawn again, not their part alone
+
 
 def controls(run: Run, row: dict[str, Any], first: DeltaGenerator, second: DeltaGenerator) -> None:
     """The two buttons that suit the run's state."""
@@ -71,6 +73,7 @@ def _start_again(run: Run) -> None:
         launch.spawn_resume(run)
     except RunError as error:
         session.notify(str(error))
+        st.session_state[AGAIN] = True
 
 
 def _extend(run: Run, row: dict[str, Any]) -> None:
@@ -87,6 +90,7 @@ def _extend(run: Run, row: dict[str, Any]) -> None:
 
 
 def _extend_now(run: Run, unit: str, amount: int) -> None:
+    st.session_state[AGAIN] = True  # for the child, or for what stands in its way
     try:
         child = launch.extend(run, **{unit: int(amount)})
     except (RunError, OSError) as error:

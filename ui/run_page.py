@@ -10,7 +10,7 @@ import streamlit as st
 from cortex import labels, units
 from cortex.runs import ACTIVE, Run, RunError, list_runs, summary_name
 from ui import page, reading, run_files, run_parts, run_tables, runs_view, session
-from ui.controls import controls
+from ui.controls import AGAIN, controls
 from ui.plain import plain
 from ui.theme import theme
 
@@ -113,7 +113,7 @@ def _open(run_id: str) -> None:
 
 def _head(run: Run, state_before: str) -> None:
     row = reading.read_summary(run)
-    if row["state"] != state_before:
+    if row["state"] != state_before or st.session_state.pop(AGAIN, False):
         st.rerun()
     state, best, bits, speed, time, first, second = st.columns([1, 1.5, 1, 1, 1.1, 0.95, 0.95])
     state.metric("State", row["state"])

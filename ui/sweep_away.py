@@ -30,18 +30,18 @@ def listed(sweeps: dict[str, Sweep], asked: str | None) -> dict[str, Sweep]:
 def away_menu(sweep: Sweep, state: str, sweeps: dict[str, Sweep]) -> None:
     """What can be done with the sweep as a whole, besides training it."""
     away = archived(sweep)
-    with st.popover("Put away", icon=":material/inventory_2:", width="stretch", key="sweep.away"):
+    with st.container(horizontal=True, gap="small"):
         st.button(
             "Unarchive" if away else "Archive", key="sweep.archive", on_click=_archive, args=(sweep, not away), width="stretch",
             icon=":material/archive:", help="Not listed any more until it is asked for; its runs are not touched.",
         )  # fmt: skip
         st.button(
-            "Delete …", key="sweep.delete", on_click=_ask, args=(sweep,), disabled=state in GOING, width="stretch",
+            "Delete", key="sweep.delete", on_click=_ask, args=(sweep,), disabled=state in GOING, width="stretch",
             icon=":material/delete:",
             help="Stop the sweep first." if state in GOING else "Asks first, and says what goes and what stays.",
         )  # fmt: skip
-        if any(map(archived, sweeps.values())):
-            st.toggle("List archived sweeps too", key=ARCHIVED, persist_state="session")
+    if any(map(archived, sweeps.values())):
+        st.toggle("List archived too", key=ARCHIVED, persist_state="session")
     if st.session_state.get(_DELETE):
         _dialog()
 
@@ -53,7 +53,7 @@ def _archive(sweep: Sweep, away: bool) -> None:
         session.notify(str(error))
         return
     if away:
-        session.notify(f"{name_of(sweep)} is archived; “Put away” lists archived sweeps too.")
+        session.notify(f"{name_of(sweep)} is archived; “List archived too” shows it.")
         st.query_params.pop("sweep", None)
 
 
@@ -87,8 +87,7 @@ def _dialog() -> None:
     if with_runs and goes.with_runs.children:
         st.caption(plain(f"Went on from these: {', '.join(goes.with_runs.children[:5])}. They keep working."))
     go, leave = st.columns(2)
-    what = f"the sweep and {them}" if with_runs else "the sweep"
-    if go.button(f"Delete {what}, frees {units.size(freed)}", type="primary", key="sweep.delete.go", width="stretch"):
+    if go.button(f"Delete, frees {units.size(freed)}", type="primary", key="sweep.delete.go", width="stretch"):
         try:
             delete_sweep(sweep, with_runs=with_runs)
         except _FAULTS as error:

@@ -45,7 +45,7 @@ def show() -> None:
     chosen = _chosen(sweeps)
     if st.session_state.get(_CHOICE) != chosen:
         st.session_state[_CHOICE] = chosen
-    choice, away = st.columns([5, 1], vertical_alignment="bottom")
+    choice, away = st.columns([7, 3], vertical_alignment="bottom")
     choice.selectbox("Sweep", list(sweeps), key=_CHOICE, format_func=lambda name: _label(sweeps[name]), on_change=_choose)
     session.keep_in_url(sweep=chosen)
     if len(sweeps) > 1:

@@ -17,7 +17,7 @@ from cortex.report import start_notes
 from cortex.runs import ACTIVE, RESUMABLE, Run, list_runs, summary_name
 from cortex.store import Prepared
 from ui import charts, page, reading, session, start
-from ui.controls import controls
+from ui.controls import AGAIN, controls
 from ui.plain import plain
 from ui.plot import show_chart
 from ui.range_panel import range_panel
@@ -148,7 +148,7 @@ def _other_starts(graph: Graph, prepared: Prepared, where: Places) -> None:
 def _live(run: Run, state_before: str) -> None:
     """State and progress: cheap, so that they are looked at every second."""
     row = reading.read_summary(run)
-    if row["state"] != state_before:
+    if row["state"] != state_before or st.session_state.pop(AGAIN, False):
         st.rerun()
     _header(run, row)
     _progress(run, row)
