@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -65,6 +65,23 @@ def tidy(graph: Graph) -> Graph:
             column = _PER_ROW - 1 - column
         layout[name] = (float(column * _STEP), float((sum(rows[:row]) + lane[name]) * _ROW))
     return graph.move(layout)
+
+
+def place_behind(graph: Graph, node_id: str | None) -> tuple[float, float]:
+    """A free place for a new card: beside this node as `tidy` would go on, or below it; without a node below all cards."""
+    if node_id is None or node_id not in graph.layout:
+        across, down = ([place[axis] for place in graph.layout.values()] for axis in (0, 1))
+        return min(across, default=0.0), max(down, default=-float(_ROW)) + _ROW
+    x, y = graph.layout[node_id]
+    left = min(place[0] for place in graph.layout.values())
+    beside = [(x + way * _STEP, y) for way in (1, -1) if left <= x + way * _STEP < left + _PER_ROW * _STEP]
+    taken = list(graph.layout.values())
+    below = [(x, y + row * _ROW) for row in range(1, 2 * len(taken) + 2)]  # a card takes parts of two rows at most
+    return next(place for place in (*beside, *below) if _is_free(place, taken))
+
+
+def _is_free(place: tuple[float, float], taken: Iterable[tuple[float, float]]) -> bool:
+    return all(abs(place[0] - x) >= 0.9 * _STEP or abs(place[1] - y) >= 0.9 * _ROW for x, y in taken)
 
 
 def _lanes(graph: Graph, depth: Mapping[str, int]) -> dict[str, int]:

@@ -8,9 +8,10 @@ import streamlit as st
 
 from cortex.elements import MOST_NOTE
 from cortex.graph import Edge, Graph, Node
-from cortex.registry import KINDS, ordered
+from cortex.registry import ordered
 from cortex.rework import duplicate, insert_on_edge, move_along, rename_node, take_out
 from ui import forms, session
+from ui.kind_list import kind_list
 
 
 def node_actions(graph: Graph, node: Node) -> None:
@@ -55,12 +56,9 @@ def _places(graph: Graph, node: Node) -> None:
 
 def edge_actions(graph: Graph, edge: tuple[str, str, str]) -> None:
     """For the selected edge."""
-    through = [kind.name for kind in ordered() if kind.inputs and kind.output]
-    kind = st.selectbox("Insert a node", through, index=None, key="edge.kind", placeholder="Choose a kind",
-                        help="It is put into the middle of this edge.")  # fmt: skip
-    if kind:
-        st.caption(KINDS[kind].help)
-        st.button("Insert", key="edge.insert", type="primary", on_click=_insert, args=(edge, kind), width="stretch")
+    st.caption("**Insert a node** into the middle of this edge:")
+    through = [kind for kind in ordered() if kind.inputs and kind.output and kind.role != "subgraph"]
+    kind_list(through, lambda kind: _insert(edge, kind), "edge.insert", height=320)
 
 
 def find_node(graph: Graph) -> None:
