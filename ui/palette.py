@@ -32,7 +32,7 @@ def palette(graph: Graph) -> None:
         if givers:
             st.selectbox(
                 "Connect it behind", [None, *givers], index=givers.index(offered) + 1 if offered else 0,
-                format_func=lambda name: name or "nothing yet", key=key,
+                format_func=lambda name: name or "nothing yet", key=key, placeholder="nothing yet",
                 help="The selected node, or else the only one whose output goes nowhere, unless you choose another.",
             )  # fmt: skip
         kinds = [kind for kind in ordered() if kind.role != "subgraph"]

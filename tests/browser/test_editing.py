@@ -37,3 +37,24 @@ def test_a_fault_is_mended_by_its_button_and_every_edit_can_be_undone(tab: Tab) 
     other.settle(1)
     other.button("Undo").click()
     expect(other.node("block_2")).to_contain_text("must divide")
+
+
+def test_the_keys_of_undo_are_the_fields_in_a_field_and_the_graphs_on_page_and_canvas(tab: Tab) -> None:
+    tab.open_preset()
+    tab.node("block_2").click()
+    tab.settle(1)
+    tab.fill("nhead", "8")
+    field = tab.page.get_by_label("Name", exact=True)
+    field.press_sequentially("ab")
+    field.press("Control+z")
+    expect(field).not_to_have_value("gpt-smallab")
+    tab.settle(0.5)
+    assert nhead(tab) == 8
+    tab.node("block_3").click()
+    tab.settle(1)
+    tab.page.keyboard.press("Control+z")
+    tab.settle(1)
+    assert nhead(tab) == 4
+    tab.page.keyboard.press("Control+Shift+z")
+    tab.settle(1)
+    assert nhead(tab) == 8
