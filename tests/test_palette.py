@@ -81,7 +81,7 @@ def behind(test: AppTest) -> Any:
 
 
 def test_every_kind_has_a_row_in_its_group_with_one_line_of_help(build: Build, graph: Graph) -> None:
-    shown = json.loads(build(graph).get("bidi_component")[0].proto.json)
+    shown = next(json.loads(part.proto.json) for part in build(graph).get("bidi_component") if part.key == "palette.list")
     rows = {row["id"]: (group["name"], row["help"]) for group in shown["groups"] for row in group["rows"]}
     assert rows.keys() == KINDS.keys()
     for name, (group, said) in rows.items():
@@ -151,3 +151,22 @@ def test_a_node_is_inserted_on_an_edge(build: Build, graph: Graph, buttons: None
     after = pick(test, "Identity", "edge.insert")
     assert after.out_of("data")[0].target == "identity" == after.into("embedding")[0].source
     assert test.session_state[session.SELECTED] == "identity"
+
+
+def test_the_first_and_the_last_of_a_group_are_enough(build: Build, graph: Graph, make_graph: MakeGraph) -> None:
+    test = build(make_graph(blocks=3))
+    nodes = next(box for box in test.multiselect if box.label == "Nodes")
+    sound(nodes.set_value(["block_1", "norm"]).run())
+    assert any("block_2, block_3 lie between these nodes" in said.value.replace("\\", "").lower() for said in test.error)
+    sound(next(button for button in test.button if button.label == "Choose what lies between too (2)").click().run())
+    sound(next(button for button in test.button if button.label == "Group as template").click().run())
+    assert [node.id for node in now(test).templates["block"].nodes] == ["block_1", "block_2", "block_3", "norm"]
+    assert test.session_state[session.SELECTED] == "block"
+
+
+def test_a_graph_can_be_begun_empty(home: Places) -> None:
+    test = AppTest.from_file(str(BUILD), default_timeout=30)
+    test.session_state["build.text"] = "My own text"  # of which nothing is prepared yet
+    sound(test.run())
+    sound(test.button(key="build.empty").click().run())
+    assert now(test).nodes == ()

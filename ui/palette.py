@@ -86,12 +86,15 @@ def _said(graph: Graph) -> str:
 
 def grouping(graph: Graph) -> None:
     """The contents of the popover that makes one card of several nodes."""
-    st.caption("Makes one card of the nodes that you choose. Its repeat then says how often it stands there.")
+    st.caption(
+        "Makes one card of the nodes that you choose; the first and the last will do. Its repeat then says how often it stands "
+        "there."
+    )
     roles = {node.id: KINDS[node.kind].role for node in graph.nodes if node.kind in KINDS}
     names = [name for name, role in roles.items() if role not in ("source", "loss")]
     chosen = st.multiselect("Nodes", names, key="group.nodes", placeholder="Choose nodes")
-    names = itertools.chain(["block"], (f"block {number}" for number in itertools.count(2)))
-    free = next(name for name in names if name not in graph.templates)
+    likely = itertools.chain(["block"], (f"block {number}" for number in itertools.count(2)))
+    free = next(name for name in likely if name not in graph.templates)
     name = st.text_input("Name of the template", value=free, max_chars=64, key=f"group.name.{free}")
     problem = None
     if chosen:
@@ -100,8 +103,15 @@ def grouping(graph: Graph) -> None:
         except templates.TemplateError as error:
             problem = str(error)
             st.error(plain(problem[0].upper() + problem[1:]))
+            missed = [name for name in templates.between(graph, chosen) if name in names]
+            if missed:
+                st.button(f"Choose what lies between too ({len(missed)})", on_click=_choose_more, args=(missed,))
     ready = bool(chosen) and problem is None
     st.button("Group as template", on_click=_group, args=(chosen, name), type="primary", disabled=not ready)
+
+
+def _choose_more(ids: list[str]) -> None:
+    st.session_state["group.nodes"] = [*st.session_state["group.nodes"], *ids]
 
 
 def _group(ids: list[str], name: str) -> None:
