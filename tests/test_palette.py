@@ -170,3 +170,9 @@ def test_a_graph_can_be_begun_empty(home: Places) -> None:
     sound(test.run())
     sound(test.button(key="build.empty").click().run())
     assert now(test).nodes == ()
+
+
+def test_a_copy_is_offered_under_the_name_that_the_graph_has_now(build: Build, graph: Graph, buttons: None) -> None:
+    test = build(graph)
+    sound(next(field for field in test.text_input if field.label == "Name").set_value("renamed").run())
+    assert next(field for field in test.text_input if field.label == "Name of the copy").value == "renamed"

@@ -49,7 +49,7 @@ def kind_list(
         if rows:
             groups.append({"name": title, "colour": FAMILY_COLOURS[family], "rows": rows})
     data = {
-        "groups": groups, "height": height, "said": said, "focus": focus, "placeholder": "Search names, help and settings",
+        "groups": groups, "height": height, "said": said, "focus": focus, "placeholder": "Search names and help",
         "hint": "Type to narrow the list; Enter or a click takes the marked one.",
     }  # fmt: skip
     _list(key=key, data=data, on_picked_change=lambda: picked(st.session_state[key].picked), width="stretch")
