@@ -85,6 +85,13 @@ def place_behind(graph: Graph, node_id: str | None) -> tuple[float, float]:
     return next(place for place in (*beside, *below) if _is_free(place, taken))
 
 
+def place_between(graph: Graph, one: str, other: str) -> tuple[float, float]:
+    """A place for a new card half way between two, or beside or below the first where that is taken."""
+    ends = [graph.layout[end] for end in (one, other) if end in graph.layout]
+    middle = tuple(sum(at) / 2 for at in zip(*ends, strict=True)) if len(ends) == 2 else None
+    return middle if middle and _is_free(middle, graph.layout.values()) else place_behind(graph, one)
+
+
 def _is_free(place: tuple[float, float], taken: Iterable[tuple[float, float]]) -> bool:
     return all(abs(place[0] - x) >= 0.9 * _STEP or abs(place[1] - y) >= 0.9 * _ROW for x, y in taken)
 

@@ -17,6 +17,7 @@ from streamlit.testing.v1 import AppTest
 from cortex import documents, templates
 from cortex.graph import Edge, Graph, Node
 from cortex.places import Places
+from cortex.presets import tidy
 from cortex.registry import FAMILIES, KINDS
 from ui import kind_list, session
 
@@ -151,6 +152,21 @@ def test_a_node_is_inserted_on_an_edge(build: Build, graph: Graph, buttons: None
     after = pick(test, "Identity", "edge.insert")
     assert after.out_of("data")[0].target == "identity" == after.into("embedding")[0].source
     assert test.session_state[session.SELECTED] == "identity"
+    assert apart(after)
+
+
+def test_copies_and_what_is_inserted_lie_on_no_other_card(build: Build, make_graph: MakeGraph, buttons: None) -> None:
+    test = build(tidy(make_graph(blocks=2)), "block_1")
+    sound(next(field for field in test.number_input if field.label == "Copies").set_value(5).run())
+    sound(next(button for button in test.button if button.label == "Duplicate").click().run())
+    assert len(now(test).of_kind("GPTBlock")) == 7 and apart(now(test))
+
+
+def apart(graph: Graph) -> bool:
+    """Whether no two cards touch."""
+    places = list(graph.layout.values())
+    assert len(places) == len(graph.nodes)
+    return all(abs(a - x) >= 184 or abs(b - y) >= 66 for (a, b), (x, y) in itertools.combinations(places, 2))
 
 
 def test_the_first_and_the_last_of_a_group_are_enough(build: Build, graph: Graph, make_graph: MakeGraph) -> None:

@@ -9,7 +9,7 @@ from conftest import MakeGraph
 
 from cortex.builder import plan
 from cortex.graph import Edge, Graph, Node
-from cortex.presets import MODEL, PRESETS, model_settings, place_behind, preset, set_model, tidy
+from cortex.presets import MODEL, PRESETS, model_settings, place_behind, place_between, preset, set_model, tidy
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -111,3 +111,9 @@ def test_a_new_card_has_a_free_place_beside_or_below_what_it_goes_behind() -> No
         assert all(abs(place[0] - x) >= 184 or abs(place[1] - y) >= 66 for x, y in laid.layout.values())
     assert place_behind(laid, None)[1] > max(y for _, y in laid.layout.values())
     assert place_behind(Graph("empty"), None) == (0.0, 0.0)
+
+
+def test_a_card_goes_half_way_between_two_that_leave_room() -> None:
+    graph = preset("small")
+    assert place_between(graph, "data", "positions") != (220.0, 0.0)  # where the embedding is
+    assert place_between(graph.move({"embedding": (0.0, 900.0)}), "data", "positions") == (220.0, 0.0)
