@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -19,6 +20,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 MAX_LEN, SEQ_LEN, EPOCHS = 512, 64, 20
 _STEP, _ROW, _PER_ROW = 220, 116, 4  # four cards fill the canvas beside the sidebar at 1280 pixels
+_CANVAS = 916 / 440  # its width by its height there
 
 
 def preset(name: str, source: str = "Shakespeare", source_params: Mapping[str, Any] | None = None) -> Graph:
@@ -54,20 +56,47 @@ def tidy(graph: Graph) -> Graph:
         for node in ready or remaining[:1]:  # a cycle has no first node: any will do
             depth[node.id] = 1 + max((depth[edge.source] for edge in graph.into(node.id) if edge.source in depth), default=-1)
         remaining = [node for node in remaining if node.id not in depth]
-    lane = _lanes(graph, depth)
-    rows = [1] * (1 + max(depth.values(), default=0) // _PER_ROW)  # lanes of each row
+    levels = 1 + max(depth.values(), default=0)
+    per_row = max(_PER_ROW, round(math.sqrt(levels * _CANVAS * _ROW / _STEP)))  # a long chain fills the canvas both ways
+    lane = _lanes(graph, depth, per_row)
+    rows = [1] * (1 + (levels - 1) // per_row)  # lanes of each row
     for name, level in depth.items():
-        rows[level // _PER_ROW] = max(rows[level // _PER_ROW], lane[name] + 1)
+        rows[level // per_row] = max(rows[level // per_row], lane[name] + 1)
     layout = {}
     for name, level in depth.items():
-        row, column = divmod(level, _PER_ROW)
+        row, column = divmod(level, per_row)
         if row % 2:
-            column = _PER_ROW - 1 - column
+            column = per_row - 1 - column
         layout[name] = (float(column * _STEP), float((sum(rows[:row]) + lane[name]) * _ROW))
     return graph.move(layout)
 
 
-def _lanes(graph: Graph, depth: Mapping[str, int]) -> dict[str, int]:
+def place_behind(graph: Graph, node_id: str | None) -> tuple[float, float]:
+    """A free place for a new card: beside this node as `tidy` would go on, or below it; without a node below all cards."""
+    if node_id is None or node_id not in graph.layout:
+        across, down = ([place[axis] for place in graph.layout.values()] for axis in (0, 1))
+        return min(across, default=0.0), max(down, default=-float(_ROW)) + _ROW
+    x, y = graph.layout[node_id]
+    across = [place[0] for place in graph.layout.values()]
+    left, right = min(across), max(min(across) + (_PER_ROW - 1) * _STEP, *across)
+    beside = [(x + way * _STEP, y) for way in (1, -1) if left <= x + way * _STEP <= right]
+    taken = list(graph.layout.values())
+    below = [(x, y + row * _ROW) for row in range(1, 2 * len(taken) + 2)]  # a card takes parts of two rows at most
+    return next(place for place in (*beside, *below) if _is_free(place, taken))
+
+
+def place_between(graph: Graph, one: str, other: str) -> tuple[float, float]:
+    """A place for a new card half way between two, or beside or below the first where that is taken."""
+    ends = [graph.layout[end] for end in (one, other) if end in graph.layout]
+    middle = tuple(sum(at) / 2 for at in zip(*ends, strict=True)) if len(ends) == 2 else None
+    return middle if middle and _is_free(middle, graph.layout.values()) else place_behind(graph, one)
+
+
+def _is_free(place: tuple[float, float], taken: Iterable[tuple[float, float]]) -> bool:
+    return all(abs(place[0] - x) >= 0.9 * _STEP or abs(place[1] - y) >= 0.9 * _ROW for x, y in taken)
+
+
+def _lanes(graph: Graph, depth: Mapping[str, int], per_row: int) -> dict[str, int]:
     """The lane of each node in its row: the first that is free, and that no edge from earlier in the row runs along."""
     taken: dict[int, set[int]] = {}  # of each level
     lane: dict[str, int] = {}
@@ -75,7 +104,7 @@ def _lanes(graph: Graph, depth: Mapping[str, int]) -> dict[str, int]:
         here = taken.setdefault(level, set())
         lane[name] = next(number for number in itertools.count() if number not in here)
         here.add(lane[name])
-        row_end = level - level % _PER_ROW + _PER_ROW
+        row_end = level - level % per_row + per_row
         ends = [depth[edge.target] for edge in graph.out_of(name) if depth.get(edge.target, row_end) < row_end]
         for passed in range(level + 1, max(ends, default=level)):
             taken.setdefault(passed, set()).add(lane[name])

@@ -6,6 +6,7 @@ Each gives a new graph, or says in an EditError why it cannot be done; nothing i
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
@@ -133,12 +134,8 @@ def find(graph: Graph, text: str) -> list[str]:
 
 
 def stem(kind: str) -> str:
-    """`gpt_block` for GPTBlock: a name that a person would give."""
-    words = []
-    for index, letter in enumerate(kind):
-        starts = letter.isupper() and index and (kind[index - 1].islower() or kind[index + 1 : index + 2].islower())
-        words.append(("_" if starts else "") + letter.lower())
-    return "".join(words)
+    """`gpt_block` for GPTBlock, `leaky_relu` for LeakyReLU: a name that a person would give."""
+    return re.sub(r"(?<!^)(?=[A-Z][a-z])", "_", kind).lower()
 
 
 def _free_name(graph: Graph, node_id: str) -> str:

@@ -42,9 +42,11 @@ def group(graph: Graph, ids: Collection[str], name: str) -> tuple[Graph, str]:
     for node in nodes:
         if node.kind in KINDS and KINDS[node.kind].role in ("source", "loss"):
             raise TemplateError(f"{node.id} is a {node.kind}, which cannot stand in a group")
-    between = _between(graph, inside)
-    if between:
-        raise TemplateError(f"{between} lies between these nodes; choose it too, or fewer of them")
+    missed = between(graph, inside)
+    if missed:
+        names = ", ".join([*missed[:4], f"{len(missed) - 4} more"] if len(missed) > 4 else missed)
+        verb, them = ("lie", "them") if len(missed) > 1 else ("lies", "it")
+        raise TemplateError(f"{names} {verb} between these nodes; choose {them} too, or fewer of them")
     outputs = list(dict.fromkeys(edge.source for edge in graph.edges if edge.source in inside and edge.target not in inside))
     ends = outputs or [node.id for node in nodes if not graph.out_of(node.id)]
     if len(ends) != 1:
@@ -71,6 +73,13 @@ def group(graph: Graph, ids: Collection[str], name: str) -> tuple[Graph, str]:
         graph, nodes=(*outside[:before], made, *outside[before:]), edges=tuple(kept), layout=layout
     )  # fmt: skip
     return grouped.with_templates({name: Template(tuple(nodes), edges, ports, ends[0])}), card
+
+
+def between(graph: Graph, ids: Collection[str]) -> list[str]:
+    """The nodes outside of these that stand behind one of them and before another, in document order."""
+    behind = _reached(ids, lambda name: [edge.target for edge in graph.out_of(name)])
+    before = _reached(ids, lambda name: [edge.source for edge in graph.into(name)])
+    return [node.id for node in graph.nodes if node.id in (behind & before) - set(ids)]
 
 
 def ungroup(graph: Graph, card_id: str) -> Graph:
@@ -201,13 +210,6 @@ def _inputs(graph: Graph, nodes: list[Node], inside: set[str]) -> dict[str, tupl
             port, number = f"{wanted}_{number}", number + 1
         found[port] = (source, ends)
     return found
-
-
-def _between(graph: Graph, inside: set[str]) -> str | None:
-    """A node outside that stands behind one of these and before another."""
-    behind = _reached(inside, lambda name: [edge.target for edge in graph.out_of(name)])
-    before = _reached(inside, lambda name: [edge.source for edge in graph.into(name)])
-    return next((node.id for node in graph.nodes if node.id in behind & before - inside), None)
 
 
 def _reached(start: Collection[str], after: Any) -> set[str]:

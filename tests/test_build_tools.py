@@ -126,18 +126,6 @@ def test_a_setting_is_made_in_all_nodes_of_a_kind_on_request(name: str, graph: C
     assert [node.params["nhead"] for node in graph().of_kind("GPTBlock")] == [4, 4]
 
 
-def test_a_node_is_inserted_on_an_edge(name: str, graph: Callable[[], Graph]) -> None:
-    test = AppTest.from_file(str(BUILD), default_timeout=30)
-    test.query_params["doc"] = name
-    test.session_state[session.DOCUMENT] = name
-    test.session_state[session.EDGE] = ("block_1", "block_2", "in")
-    sound(test.run())
-    sound(next(field for field in test.selectbox if field.label == "Insert a node").select("LayerNorm").run())
-    click(test, "Insert")
-    assert graph().out_of("block_1")[0].target == "layer_norm" == graph().into("block_2")[0].source
-    assert test.session_state[session.SELECTED] == "layer_norm"
-
-
 def test_a_node_is_found_by_its_name(name: str) -> None:
     test = build(name)
     sound(next(field for field in test.selectbox if field.label == "Find a node").select("norm").run())

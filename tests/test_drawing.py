@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 from conftest import MakeGraph
 
+from cortex.builder import plan
 from cortex.drawing import HEIGHT, WIDTH, Axis, Line, chart, number, ticks
 from cortex.graph import Edge, Graph, Node
 from cortex.lines import Band
 from cortex.picture import picture, picture_of
 from cortex.presets import PRESETS, preset
+from cortex.templates import group
 
 TITLES = {"title": "Loss", "x_title": "step", "y_title": "nats"}
 
@@ -111,6 +113,31 @@ def test_a_graph_without_places_or_with_cards_on_each_other_is_laid_out(make_gra
         svg = picture(replace(graph, layout=places))
         corners = {(rect.get("x"), rect.get("y")) for rect in ET.fromstring(svg).iter() if rect.tag.endswith("rect")}
         assert len(corners) == len(graph.nodes)
+
+
+def test_a_picture_says_what_is_bypassed_and_what_a_card_stands_for(make_graph: MakeGraph) -> None:
+    graph, card = group(make_graph(blocks=2), ["block_1", "block_2"], "layer")
+    found = texts(picture(graph.with_param(card, "repeat", 3).with_bypass("norm", True)))
+    assert "3 × layer" in found and found.count("bypassed") == 1
+
+
+def test_two_edges_between_the_same_cards_share_one_label(make_graph: MakeGraph) -> None:
+    graph = make_graph().add(Node("twice", "Add")).connect("norm", "twice").connect("norm", "twice", "in_2")
+    assert texts(picture(graph)).count("in, in_2") == 1
+
+
+def test_a_picture_that_stands_alone_names_its_letters(make_graph: MakeGraph) -> None:
+    assert "font-family:sans-serif" in picture(make_graph(), font="sans-serif")
+    assert "font-family:inherit" in picture(make_graph())
+
+
+def test_shape_and_id_of_a_card_do_not_meet() -> None:
+    graph = Graph("one").add(Node("a_rather_long_identifier", "Embedding"), (0.0, 0.0))
+    graph = graph.add(Node("data", "Shakespeare"), (0.0, 200.0))
+    planned = plan(graph.connect("data", "a_rather_long_identifier"))
+    found = texts(picture(graph, planned))
+    shape, name = (next(text for text in found if text.startswith(begin)) for begin in ("B×T×", "a_rather"))
+    assert 7.2 * (len(shape) + len(name)) < 184 - 13 - 9  # pixels of an average letter of that size, and the card's room
 
 
 def test_marks_are_signs_and_not_only_colours(make_graph: MakeGraph) -> None:

@@ -121,8 +121,9 @@ def test_it_is_in_the_palette_and_has_a_form(graph: Graph, home: Places) -> None
     test.session_state["selected"] = "stretch"  # a document that is opened has nothing selected yet
     test.run()
     assert not test.exception
-    (kinds,) = [box for box in test.selectbox if box.label == "Kind"]
-    assert "Stretch" in kinds.options
+    offered = next(json.loads(part.proto.json) for part in test.get("bidi_component") if part.key == "palette.list")
+    rows = {row["id"]: row["help"] for group in offered["groups"] for row in group["rows"]}
+    assert "Multiplies each channel by a learned number" in rows["Stretch"]
     assert any("Multiplies each channel by a learned number" in caption.value for caption in test.caption)
     (start,) = [box for box in test.number_input if box.label == "start"]
     assert start.value == 2.0 and "first" in start.help

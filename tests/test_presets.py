@@ -9,7 +9,7 @@ from conftest import MakeGraph
 
 from cortex.builder import plan
 from cortex.graph import Edge, Graph, Node
-from cortex.presets import MODEL, PRESETS, model_settings, preset, set_model, tidy
+from cortex.presets import MODEL, PRESETS, model_settings, place_behind, place_between, preset, set_model, tidy
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -94,3 +94,26 @@ def test_tidy_gives_every_node_a_place_of_its_own_and_changes_nothing_else(graph
     assert set(laid.layout) == {node.id for node in graph.nodes}
     assert len(set(laid.layout.values())) == len(graph.nodes)
     assert (laid.nodes, laid.edges, laid.training) == (graph.nodes, graph.edges, graph.training)
+
+
+@pytest.mark.parametrize("blocks", [10, 30, 94, 190])
+def test_a_long_chain_fills_the_canvas_both_ways(blocks: int) -> None:
+    places = tidy(set_model(preset("small"), "num_layers", blocks)).layout.values()
+    width, height = (max(place[axis] for place in places) + size for axis, size in ((0, 184), (1, 66)))
+    assert 0.6 < (width / height) / (916 / 440) < 1.7
+    assert len(set(places)) == len(places)
+
+
+def test_a_new_card_has_a_free_place_beside_or_below_what_it_goes_behind() -> None:
+    laid = preset("small")
+    for node in laid.nodes:
+        place = place_behind(laid, node.id)
+        assert all(abs(place[0] - x) >= 184 or abs(place[1] - y) >= 66 for x, y in laid.layout.values())
+    assert place_behind(laid, None)[1] > max(y for _, y in laid.layout.values())
+    assert place_behind(Graph("empty"), None) == (0.0, 0.0)
+
+
+def test_a_card_goes_half_way_between_two_that_leave_room() -> None:
+    graph = preset("small")
+    assert place_between(graph, "data", "positions") != (220.0, 0.0)  # where the embedding is
+    assert place_between(graph.move({"embedding": (0.0, 900.0)}), "data", "positions") == (220.0, 0.0)

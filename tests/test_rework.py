@@ -17,6 +17,7 @@ from cortex.rework import (
     move_along,
     rename_node,
     set_many,
+    stem,
     take_out,
 )
 
@@ -134,3 +135,11 @@ def test_edits_keep_the_order_of_the_edges_of_others(graph: Graph) -> None:
     )
     after, _ = insert_on_edge(many, Edge("block_1", "sum", "b"), "LayerNorm")
     assert [edge.port for edge in after.into("sum")] == ["b", "a"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [("GPTBlock", "gpt_block"), ("ReLU", "relu"), ("LeakyReLU", "leaky_relu"), ("RMSNorm", "rms_norm"), ("Conv1d", "conv1d")],
+)
+def test_a_new_node_has_the_name_that_a_person_would_give(kind: str, name: str) -> None:
+    assert stem(kind) == name

@@ -78,7 +78,7 @@ def _bar(planned: Plan, prepared: Prepared | None) -> None:
         one, two, three = st.columns([1, 1.25, 1], gap="xsmall")
         one.button("Tidy", on_click=lambda: session.edit(tidy), width="stretch", help="Lay the nodes out in reading order.")
         with two.popover("Save", width="stretch"):
-            saving(graph, planned.vocabulary)
+            saving(planned)
         three.button("New", on_click=session.close, width="stretch", help="Back to the presets. This graph stays on disk.")
     with train:
         ready = not planned.issues and prepared is not None

@@ -8,7 +8,7 @@ from typing import Any
 
 import streamlit as st
 
-from cortex import documents, saves, units
+from cortex import documents, guide_steps, saves, units
 from cortex.builder import Plan
 from cortex.gallery import EXAMPLES, MEASURED, example
 from cortex.graph import Graph, GraphError
@@ -41,8 +41,10 @@ def gallery() -> None:
     page.begin("Build a GPT")
     st.html(_NO_SIDEBAR)
     session.show_notice()
-    words, last = st.columns([3, 1.4], vertical_alignment="center")
+    words, empty, last = st.columns([2.5, 0.8, 1.2], vertical_alignment="center")
     words.write("Pick a size. It opens as a graph that you can change, train and compare. Nothing is sent anywhere.")
+    empty.button("Empty graph", key="build.empty", on_click=_open_empty, width="stretch", icon=":material/note_add:",
+                 help="Build one node by node; Add a node lists all kinds.")  # fmt: skip
     with last:
         _last()
     chosen = st.segmented_control("Text to learn from", list(_TEXTS), default="Shakespeare", key=_TEXT, required=True)
@@ -75,6 +77,10 @@ def gallery() -> None:
     else:
         _about_data(graphs["small"], prepared)
     _others()
+
+
+def _open_empty() -> None:
+    session.open_graph(guide_steps.opening("new"))
 
 
 def _preset_card(name: str, size: dict[str, Any], graph: Graph, planned: Plan, prepared: Prepared | None) -> None:

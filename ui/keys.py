@@ -1,4 +1,4 @@
-"""Keys pressed on the canvas: Backspace and Delete are told at once, undo and redo reach the page."""
+"""Keys pressed on the canvas: Backspace and Delete are told at once. Those of undo and redo are in history_bar.py."""
 
 from __future__ import annotations
 

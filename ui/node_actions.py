@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 import re
+from dataclasses import replace
 
 import streamlit as st
 
 from cortex.elements import MOST_NOTE
 from cortex.graph import Edge, Graph, Node
-from cortex.registry import KINDS, ordered
+from cortex.presets import place_behind, place_between
+from cortex.registry import ordered
 from cortex.rework import duplicate, insert_on_edge, move_along, rename_node, take_out
 from ui import forms, session
+from ui.kind_list import kind_list
 
 
 def node_actions(graph: Graph, node: Node) -> None:
@@ -56,12 +60,9 @@ def _places(graph: Graph, node: Node) -> None:
 
 def edge_actions(graph: Graph, edge: tuple[str, str, str]) -> None:
     """For the selected edge."""
-    through = [kind.name for kind in ordered() if kind.inputs and kind.output]
-    kind = st.selectbox("Insert a node", through, index=None, key="edge.kind", placeholder="Choose a kind",
-                        help="It is put into the middle of this edge.")  # fmt: skip
-    if kind:
-        st.caption(KINDS[kind].help)
-        st.button("Insert", key="edge.insert", type="primary", on_click=_insert, args=(edge, kind), width="stretch")
+    st.caption("**Insert a node** into the middle of this edge:")
+    through = [kind for kind in ordered() if kind.inputs and kind.output and kind.role != "subgraph"]
+    kind_list(through, lambda kind: _insert(edge, kind), "edge.insert", height=320)
 
 
 def find_node(graph: Graph) -> None:
@@ -103,7 +104,16 @@ def _move(node_id: str, by: int) -> None:
 
 
 def _duplicate(node_id: str, times: int) -> None:
-    session.edit(lambda graph: duplicate(graph, node_id, times)[0] if node_id in graph else graph)
+    def change(graph: Graph) -> Graph:
+        if node_id not in graph:
+            return graph
+        after, made = duplicate(graph, node_id, times)
+        after = replace(after, layout=graph.layout)
+        for before, copy in itertools.pairwise([node_id, *made]):
+            after = after.move({copy: place_behind(after, before)})
+        return after
+
+    session.edit(change)
 
 
 def _rename(node_id: str, field: str, key: str) -> None:
@@ -138,8 +148,8 @@ def _insert(edge: tuple[str, str, str], kind: str) -> None:
 
     def change(graph: Graph) -> Graph:
         nonlocal added
-        graph, added = insert_on_edge(graph, Edge(*edge), kind)
-        return graph
+        after, added = insert_on_edge(graph, Edge(*edge), kind)
+        return after.move({added: place_between(graph, *edge[:2])})
 
     session.edit(change)
     session.select(added or None)

@@ -5,15 +5,20 @@ from __future__ import annotations
 import streamlit as st
 
 from cortex import saves
+from cortex.builder import Plan
 from cortex.graph import Graph, to_json
-from cortex.picture import picture_of
+from cortex.picture import picture
 from ui import session
 
+# A picture that stands alone inherits no letters from a page.
+_FONT = "system-ui, Helvetica, Arial, sans-serif"
 
-def saving(graph: Graph, vocabulary: int | None) -> None:
+
+def saving(planned: Plan) -> None:
     """What the Save button opens. The document itself is on disk at every change."""
+    graph = planned.graph
     st.caption("Every change is kept on disk already. A copy under a name stays as the graph is now.")
-    name = st.text_input("Name of the copy", graph.name, max_chars=80, key="save.name")
+    name = st.text_input("Name of the copy", graph.name, max_chars=80, key=f"save.name.{graph.name}")
     replace = name.strip() in [save.name for save in saves.kept(session.where().saves)]
     st.button(
         "Replace the copy" if replace else "Keep a copy", key="save.keep", on_click=_keep, args=(graph, name, replace),
@@ -24,7 +29,7 @@ def saving(graph: Graph, vocabulary: int | None) -> None:
         on_click="ignore", help="The graph with its training settings as JSON; the same file works on the command line.",
     )  # fmt: skip
     st.download_button(
-        "Download a picture (SVG)", lambda: picture_of(graph, vocabulary), f"{graph.name}.svg", "image/svg+xml",
+        "Download a picture (SVG)", lambda: picture(graph, planned, font=_FONT), f"{graph.name}.svg", "image/svg+xml",
         width="stretch", on_click="ignore", help="The cards and edges as they lie on the canvas, for a paper or a page.",
     )  # fmt: skip
 

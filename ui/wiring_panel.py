@@ -35,6 +35,7 @@ def ports(graph: Graph, node: Node) -> None:
             format_func=lambda name, nothing=nothing: name or nothing,
             on_change=_rewire,
             args=(node.id, port, field, key),
+            placeholder=nothing,  # which is what an option None shows
         )
         if len(feeding) > 1:
             st.error(plain(f"{len(feeding)} sources go into {port}: {', '.join(feeding)}; keep one of them."))

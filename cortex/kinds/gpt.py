@@ -70,7 +70,8 @@ def _heads_fit(values: Mapping[str, Any], sizes: Mapping[str, int]) -> Iterator[
             default="none",
             options=("none", "rotary", "ALiBi"),
             help="What attention knows of positions: nothing, where they are added to the vectors; angles that queries and "
-            "keys are turned by (rotary, Su et al. 2021); or scores that fall with the distance (ALiBi, Press et al. 2022).",
+            "keys are turned by (rotary or RoPE, Su et al. 2021); or scores that fall with the distance (ALiBi, Press et al. "
+            "2022).",
         ),
         "attention": Choice(
             default="full",

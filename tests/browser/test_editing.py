@@ -64,3 +64,24 @@ def test_a_server_killed_while_a_graph_is_edited_goes_on_in_the_open_page(tab: T
     tab.button("Redo").click()
     tab.settle(1)
     assert tab.graph() == before
+
+
+def test_the_keys_of_undo_are_the_fields_in_a_field_and_the_graphs_on_page_and_canvas(tab: Tab) -> None:
+    tab.open_preset()
+    tab.node("block_2").click()
+    tab.settle(1)
+    tab.fill("nhead", "8")
+    field = tab.page.get_by_label("Name", exact=True)
+    field.press_sequentially("ab")
+    field.press("Control+z")
+    expect(field).not_to_have_value("gpt-smallab")
+    tab.settle(0.5)
+    assert nhead(tab) == 8
+    tab.node("block_3").click()
+    tab.settle(1)
+    tab.page.keyboard.press("Control+z")
+    tab.settle(1)
+    assert nhead(tab) == 4
+    tab.page.keyboard.press("Control+Shift+z")
+    tab.settle(1)
+    assert nhead(tab) == 8
