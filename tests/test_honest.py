@@ -202,3 +202,8 @@ def test_sequences_joined_in_time_are_told_at_the_setting_that_joins_them(make_g
     graph = graph.connect("positions", "both").connect("norm", "both", "in_2").connect("both", "head")
     (issue,) = [issue for issue in plan(graph).issues if issue.follows is None]
     assert (issue.node, issue.field) == ("both", "dim") and "set dim to width" in issue.hint
+
+
+def test_a_head_that_only_the_text_can_judge_is_no_reason_to_stop(make_graph: MakeGraph) -> None:
+    for scores in (1, 10):
+        assert honesty(plan(make_graph().with_param("head", "out_features", scores))).ok
