@@ -12,7 +12,7 @@ from streamlit_flow.state import StreamlitFlowState
 from cortex.builder import plan
 from cortex.graph import Graph, Node
 from cortex.presets import preset
-from ui import canvas, cards
+from ui import canvas, canvas_events, cards
 from ui.plain import plain
 from ui.theme import DARK, LIGHT
 
@@ -75,14 +75,14 @@ class Session:
         self.pushes += self.memory["revision"] > before
         return state
 
-    def run(self, deliver: bool = True) -> canvas.Changes:
+    def run(self, deliver: bool = True) -> canvas_events.Changes:
         """One script run: what is sent reaches the browser unless it is held back; then the last event is read."""
         state = self.sent()
         event = self.browser.event or state
-        changes = canvas.read(event, self.memory)
+        changes = canvas_events.read(event, self.memory)
         if deliver:
             self.browser.receive(state)
-        self.graph = canvas.take(self.graph, changes, self.memory)
+        self.graph = canvas_events.take(self.graph, changes, self.memory)
         if changes.selected or changes.selected_edge or changes.deselected:
             self.selected = changes.selected
         return changes
@@ -151,6 +151,22 @@ def test_the_events_that_follow_a_push_do_not_deselect(session: Session) -> None
     session.settle()
     assert session.selected == "extra"
     assert next(node for node in session.browser.shown.nodes if node.id == "extra").selected
+
+
+def test_a_browser_that_is_slow_to_lay_a_push_out_does_not_deselect(session: Session) -> None:
+    """The component tells of a push twice: that it took it, and that it laid it out; on a busy machine seconds apart."""
+    session.graph = session.graph.add(Node("extra", "LayerNorm"), (0.0, 500.0))
+    session.selected = "extra"
+    session.run()
+    session.run()
+    session.browser.clock += 4000
+    session.browser.send(None)
+    session.run()
+    assert session.selected == "extra"
+    session.browser.clock += 4000
+    session.browser.send(None)
+    session.run()
+    assert session.selected is None
 
 
 def test_a_drag_made_while_a_push_was_on_its_way_is_kept_and_so_is_the_push(session: Session) -> None:

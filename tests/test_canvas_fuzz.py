@@ -17,7 +17,7 @@ from test_canvas import Browser, Session
 from cortex.builder import plan
 from cortex.graph import Node, from_json, to_json
 from cortex.presets import preset
-from ui import canvas
+from ui import canvas, canvas_events
 from ui.theme import LIGHT
 
 SMALL = preset("small")
@@ -135,7 +135,7 @@ def test_everything_can_be_deleted_and_put_back(session: Session) -> None:
 
 def test_an_event_read_by_a_script_that_was_stopped_is_read_again_by_the_next(session: Session) -> None:
     session.browser.delete("block_2")
-    changes = canvas.read(session.browser.event, session.memory)
+    changes = canvas_events.read(session.browser.event, session.memory)
     assert changes.removed == ["block_2"]  # and the script was stopped here
     session.settle()
     assert "block_2" not in session.graph
@@ -144,7 +144,7 @@ def test_an_event_read_by_a_script_that_was_stopped_is_read_again_by_the_next(se
 def test_what_could_not_be_kept_is_shown_again_as_it_was(session: Session) -> None:
     """A full disk: the event counts as read, and the graph is as before."""
     session.browser.disconnect("head", "loss")
-    canvas.take(session.graph, canvas.read(session.browser.event, session.memory), session.memory)
+    canvas_events.take(session.graph, canvas_events.read(session.browser.event, session.memory), session.memory)
     session.settle()
     assert session.graph == SMALL and shows_the_graph(session)
 

@@ -12,7 +12,7 @@ from cortex.graph_source import source_node
 from cortex.presets import tidy
 from cortex.registry import KINDS, ordered
 from cortex.store import Prepared
-from ui import canvas, forms, keys, page, session, start, wiring_panel
+from ui import canvas, canvas_events, forms, keys, page, session, start, wiring_panel
 from ui.faults import faults, hints
 from ui.forecast_card import forecast_card
 from ui.gallery import gallery
@@ -105,7 +105,7 @@ def _canvas(planned: Plan) -> None:
     changes = canvas.draw(planned, memory, session.selected(), theme())
     before = (session.selected(), session.selected_edge())
     if changes.structural or changes.moved:
-        session.edit(lambda graph: canvas.take(graph, changes, memory))
+        session.edit(lambda graph: canvas_events.take(graph, changes, memory))
     if changes.selected or changes.selected_edge or changes.deselected:
         session.select(changes.selected, changes.selected_edge)
     told = session.NOTICE in st.session_state  # the edit could not be kept
