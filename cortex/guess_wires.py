@@ -71,3 +71,8 @@ def waits(graph: Graph, node: Node) -> list[str]:
     """The ports of a node that nothing is connected to."""
     taken = {edge.port for edge in graph.into(node.id)}
     return [port for port in ports_of(graph, node) if port not in taken]
+
+
+def role(node: Node) -> str | None:
+    """The role of a node's kind; None where there is no such kind."""
+    return KINDS[node.kind].role if node.kind in KINDS else None

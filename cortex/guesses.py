@@ -11,14 +11,14 @@ from dataclasses import replace
 
 from cortex.builder import TRAINING, Plan, plan
 from cortex.checks import Issue
-from cortex.graph import Edge, Graph, Node
+from cortex.graph import Graph, Node
 from cortex.guess_values import identities, values, values_of
-from cortex.guess_wires import before, behind, chained, pruned, residuals, waits
-from cortex.params import AUTO, Choice, complete
+from cortex.guess_widths import pools, through, widths
+from cortex.guess_wires import before, behind, chained, residuals, role, waits
+from cortex.params import Choice, complete
 from cortex.ports import ports_of
 from cortex.presets import preset
 from cortex.registry import KINDS
-from cortex.rework import EditError, insert_on_edge
 
 Guess = tuple[str, Graph]
 # What may stand between two nodes where an edge alone does not do.
@@ -44,54 +44,11 @@ def gentle(planned: Plan, issue: Issue) -> Iterator[Guess]:
             values_of,
             _inputs,
             _onward,
-            _widths,
-            _pools,
+            widths,
+            pools,
             _one_sequence,
         ):
             yield from guess(planned, node, issue)
-
-
-def drastic(planned: Plan, issue: Issue) -> Iterator[Guess]:
-    """Edits that take nodes away with all that they were for."""
-    graph = planned.graph
-    if issue.node is None or issue.node not in graph:
-        return
-    node = graph.node(issue.node)
-    for edge in reversed([edge for edge in graph.into(node.id) if issue.field in (None, edge.port)]):
-        source = graph.node(edge.source)
-        if len(graph.out_of(source.id)) == 1 and len(graph.into(node.id)) > 1:
-            yield _deletion(graph, source.id, pruned(graph, source.id, keep=node.id))
-    for other in graph.nodes:  # of two sources the one that nothing needs
-        if _role(other) == _role(node) == "source" and other != node:
-            for unused in (one.id for one in (node, other) if not graph.out_of(one.id)):
-                yield f"Delete {unused}", graph.remove(unused)
-            rest = pruned(graph, node.id)
-            if any(_role(one) == "loss" for one in rest.nodes):
-                yield _deletion(graph, node.id, rest)
-            moved = [replace(edge, source=other.id) if edge.source == node.id else edge for edge in graph.edges]
-            yield f"Take {other.id} in place of {node.id}", replace(graph, edges=tuple(dict.fromkeys(moved))).remove(node.id)
-    yield f"Delete {node.id}", graph.remove(node.id)
-    after = pruned(graph, node.id)
-    if after.nodes:
-        yield _deletion(graph, node.id, after)
-
-
-def past(planned: Plan, issue: Issue) -> Iterator[Guess]:
-    """The node taken out, what comes into one of its ports going on to what it fed; or one before it."""
-    graph = planned.graph
-    for edge in graph.into(issue.node) if issue.node in graph and issue.field is None else ():
-        if len(graph.into(edge.source)) == 1 and len(graph.into(issue.node)) > 1:
-            yield f"Take {edge.source} out of the chain", graph.bridge(edge.source)
-    if issue.node in graph and graph.out_of(issue.node):
-        for edge in graph.into(issue.node):
-            alone = replace(graph, edges=tuple(one for one in graph.edges if one.target != issue.node or one == edge))
-            yield f"Take {issue.node} out of the chain", alone.bridge(issue.node)
-
-
-def _deletion(graph: Graph, node_id: str, after: Graph) -> Guess:
-    more = len(graph.nodes) - len(after.nodes) - 1
-    rest = f" and {more} {'node' if more == 1 else 'nodes'} that hang on it alone" if more else ""
-    return f"Delete {node_id}{rest}", after
 
 
 def _training(graph: Graph, name: str) -> Iterator[Guess]:
@@ -111,10 +68,10 @@ def _ends(graph: Graph) -> Iterator[Guess]:
         start = preset("small")
         training = {**start.training, **graph.training}
         yield "Start from the preset small", replace(start, name=graph.name, training=training)
-    roles = {_role(node) for node in graph.nodes}
+    roles = {role(node) for node in graph.nodes}
     if "source" not in roles:
         for node in graph.nodes:
-            if _role(node) is not None and not graph.into(node.id) and KINDS[node.kind].inputs:
+            if role(node) is not None and not graph.into(node.id) and KINDS[node.kind].inputs:
                 yield from _new_source(graph, node, next(iter(ports_of(graph, node)), "in"))
         yield "", before(graph, None, "Shakespeare", {})[0]
     if "loss" not in roles:
@@ -140,7 +97,7 @@ def _new_source(graph: Graph, node: Node, port: str) -> Iterator[Guess]:
 def _alone(planned: Plan, node: Node, issue: Issue) -> Iterator[Guess]:
     """A node that is connected to nothing, beside a model that is whole without it."""
     graph = planned.graph
-    if not graph.into(node.id) and not graph.out_of(node.id) and _role(node) not in (None, "source", "loss"):
+    if not graph.into(node.id) and not graph.out_of(node.id) and role(node) not in (None, "source", "loss"):
         yield f"Delete {node.id}", graph.remove(node.id)
 
 
@@ -180,7 +137,7 @@ def _wires(planned: Plan, node: Node, issue: Issue) -> Iterator[Guess]:
     into = graph.into(node.id)
     by_port = [edge for edge in into if edge.port == issue.field]
     for edge in by_port if kind else ():
-        if _role(graph.node(edge.source)) == "loss" and _gives(node):  # drawn the wrong way round
+        if role(graph.node(edge.source)) == "loss" and _gives(node):  # drawn the wrong way round
             turned = graph.disconnect(edge)
             feeds = turned.into(edge.source)
             for one in feeds:
@@ -222,7 +179,7 @@ def _inputs(planned: Plan, node: Node, issue: Issue) -> Iterator[Guess]:
                     f"Connect {edge.source} to {port} instead of {edge.port}",
                     graph.disconnect(edge).connect(edge.source, node.id, port),
                 )
-    if not any(_role(other) == "source" for other in graph.nodes):
+    if not any(role(other) == "source" for other in graph.nodes):
         yield from _new_source(graph, node, port)
     at = [other.id for other in graph.nodes].index(node.id)
     older, younger = list(filter(_gives, reversed(graph.nodes[:at]))), list(filter(_gives, graph.nodes[at + 1 :]))
@@ -230,16 +187,16 @@ def _inputs(planned: Plan, node: Node, issue: Issue) -> Iterator[Guess]:
     for other in loose:
         yield f"Connect {other} to {node.id}", graph.connect(other, node.id, port)
     for other, kinds in itertools.product(loose, _BETWEEN):
-        yield from _through(planned, other, kinds, node, port)
+        yield from through(planned, other, kinds, node, port)
     feeds = {edge.source for edge in into} | {node.id}
     likely = [other.id for other in older if other.id not in feeds and not _is_head(graph, other)]
     for other in dict.fromkeys([*residuals(graph, node), *likely[:3], *(one.id for one in older[:3])]):
         if other != node.id:
             yield f"Connect {other} to {node.id}", graph.connect(other, node.id, port)
     for source in graph.nodes:
-        if _role(source) == "source" or (source.kind in KINDS and KINDS[source.kind].reads):
+        if role(source) == "source" or (source.kind in KINDS and KINDS[source.kind].reads):
             yield f"Connect {source.id} to {node.id}", graph.connect(source.id, node.id, port)
-            yield from _through(planned, source.id, ("Embedding",), node, port)
+            yield from through(planned, source.id, ("Embedding",), node, port)
 
 
 def _onward(planned: Plan, node: Node, issue: Issue) -> Iterator[Guess]:
@@ -250,78 +207,6 @@ def _onward(planned: Plan, node: Node, issue: Issue) -> Iterator[Guess]:
             ports = waits(graph, other)
             if ports and other.id != node.id:
                 yield f"Connect {node.id} to {other.id}", graph.connect(node.id, other.id, ports[0])
-
-
-def _through(planned: Plan, source: str, kinds: tuple[str, ...], node: Node, port: str) -> Iterator[Guess]:
-    """An edge with new nodes on it, an Embedding among them as wide as others are."""
-    label = f"Put {' and '.join(kinds)} between {source} and {node.id}"
-    widths = [{}, *({"embedding_dim": width} for width in _widths_in(planned))] if "Embedding" in kinds else [{}]
-    for params in widths:
-        given = [(kind, params if kind == "Embedding" else {}) for kind in kinds]
-        after, last = chained(planned.graph, source, given)
-        of = f" of width {params['embedding_dim']}" if params else ""
-        yield f"{label}{of}", after.connect(last, node.id, port)
-
-
-def _widths(planned: Plan, node: Node, issue: Issue) -> Iterator[Guess]:
-    """What comes in made to fit: its head's width set to auto, an Embedding, a Linear of the right width put before."""
-    graph = planned.graph
-    into = graph.into(node.id)
-    for edge in into:
-        source = graph.node(edge.source)
-        kind = KINDS.get(source.kind)
-        for name, param in kind.params.items() if kind else ():
-            if param.auto and source.params.get(name, param.default) != AUTO and kind.output and name in kind.output:
-                yield "", graph.with_param(source.id, name, AUTO)
-    widths = {edge: shape[-1].size for edge in into if len(shape := planned.shapes.get(edge.source, ())) > 2}
-    sizes = [shape[-1].size for shape in planned.shapes.values() if shape]
-    known = [width for width in widths.values() if width]
-    for width, edge in itertools.product(sorted(dict.fromkeys(known), key=sizes.count, reverse=True), widths):
-        if widths[edge] != width:  # the width of the rest of the model stays
-            yield from _inserted(graph, edge, "Linear", {"out_features": width})
-    for edge in into:
-        yield from _inserted(graph, edge, "Embedding", {})
-        yield from _inserted(graph, edge, "Linear", {})
-        for width in _widths_in(planned):
-            yield from _inserted(graph, edge, "Embedding", {"embedding_dim": width})
-        if len(planned.shapes.get(edge.source, ())) == 2:
-            after, last = chained(graph.disconnect(edge), edge.source, [("Embedding", {}), ("Linear", {})])
-            yield f"Insert Embedding and Linear between {edge.source} and {node.id}", after.connect(last, node.id, edge.port)
-    wanted = node.params.get(issue.field or "")
-    if type(wanted) is int:
-        yield from _made_as_wide(graph, node, wanted)
-
-
-def _made_as_wide(graph: Graph, node: Node, width: int) -> Iterator[Guess]:
-    """What decides about the width that comes in set to that of this node."""
-    name = node.id
-    for _ in graph.nodes:
-        into = graph.into(name)
-        if not into:
-            return
-        name = into[0].source
-        kind = KINDS.get(graph.node(name).kind)
-        for setting in kind.output or () if kind else ():
-            if setting in kind.params and setting not in itertools.chain(*kind.inputs.values()):
-                yield "", graph.with_param(name, setting, width)
-                return
-
-
-def _widths_in(planned: Plan) -> list[int]:
-    """Widths of vectors that there are, or that nodes are set to."""
-    found = [shape[-1].size for shape in planned.shapes.values() if len(shape) > 2]
-    for node in planned.graph.nodes:
-        dims = [*itertools.chain(*KINDS[node.kind].inputs.values()), "embedding_dim"] if node.kind in KINDS else []
-        found += [node.params.get(name) for name in dims]
-    return [width for width in dict.fromkeys(found) if type(width) is int][:_MOST]
-
-
-def _pools(planned: Plan, node: Node, issue: Issue) -> Iterator[Guess]:
-    """One vector of a text, where every token has one: before the head, or before what takes it."""
-    graph = planned.graph
-    for edge in graph.into(node.id):
-        for one in (*graph.into(edge.source), edge):
-            yield from _inserted(graph, one, "Pool", {})
 
 
 def _one_sequence(planned: Plan, node: Node, issue: Issue) -> Iterator[Guess]:
@@ -342,25 +227,10 @@ def _one_sequence(planned: Plan, node: Node, issue: Issue) -> Iterator[Guess]:
             yield f"Make it {name}, causal", after
 
 
-def _inserted(graph: Graph, edge: Edge, kind: str, params: dict[str, int]) -> Iterator[Guess]:
-    try:
-        after, name = insert_on_edge(graph, edge, kind)
-    except EditError:
-        return
-    for setting, value in params.items():
-        after = after.with_param(name, setting, value)
-    width = f" of width {next(iter(params.values()))}" if params else ""
-    yield f"Insert {kind}{width} between {edge.source} and {edge.target}", after
-
-
-def _role(node: Node) -> str | None:
-    return KINDS[node.kind].role if node.kind in KINDS else None
-
-
 def _gives(node: Node) -> bool:
     return node.kind in KINDS and KINDS[node.kind].output is not None
 
 
 def _is_head(graph: Graph, node: Node) -> bool:
     after = [graph.node(edge.target) for edge in graph.out_of(node.id)]
-    return bool(after) and all(_role(other) == "loss" for other in after)
+    return bool(after) and all(role(other) == "loss" for other in after)

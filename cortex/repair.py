@@ -13,7 +13,8 @@ from cortex.builder import Plan, plan
 from cortex.bypass import passed_by
 from cortex.checks import Issue, wiring_issues
 from cortex.graph import Graph
-from cortex.guesses import drastic, gentle, past
+from cortex.guess_removals import drastic, past
+from cortex.guesses import gentle
 from cortex.registry import KINDS
 from cortex.steps import step_name
 

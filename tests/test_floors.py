@@ -67,8 +67,9 @@ FLOORS: dict[int, tuple[str, ...]] = {
     ),
     10: (
         "cortex.advice", "cortex.checkpoints", "cortex.describe", "cortex.edit", "cortex.flops", "cortex.follower",
-        "cortex.footprint", "cortex.graph_settings", "cortex.guess_values", "cortex.lr_range", "cortex.model_text",
-        "cortex.picture", "cortex.recipes", "cortex.translate",
+        "cortex.footprint", "cortex.graph_settings", "cortex.guess_removals", "cortex.guess_values",
+        "cortex.guess_widths", "cortex.lr_range", "cortex.model_text", "cortex.picture", "cortex.recipes",
+        "cortex.translate",
     ),
     11: (
         "cortex.answers", "cortex.export", "cortex.forecast", "cortex.guesses", "cortex.guide_steps", "cortex.honest",

@@ -139,6 +139,21 @@ def test_faults_of_other_kinds_are_mended_too(node: Node, port: str, label: str,
     assert found.label == label and plan(found.graph, V).issues == ()
 
 
+def test_a_layer_that_was_left_as_wide_as_the_vocabulary_takes_the_width_of_what_it_is_added_to(make_graph: MakeGraph) -> None:
+    graph = make_graph().disconnect(Edge("block_1", "norm"))
+    for name, kind in (("up", "Linear"), ("act", "GELU"), ("down", "Linear"), ("add", "Add")):
+        graph = graph.add(Node(name, kind))
+    for source, target, port in (
+        ("block_1", "up", "in"), ("up", "act", "in"), ("act", "down", "in"), ("block_1", "add", "in"), ("down", "add", "in_2"),
+        ("add", "norm", "in"),
+    ):  # fmt: skip
+        graph = graph.connect(source, target, port)
+    planned = plan(graph, V)
+    found = repair(planned, planned.issues[0])
+    assert found.label == f"Set out_features of down to {planned.shapes['block_1'][-1].size}"
+    assert not plan(found.graph, V).issues
+
+
 def test_what_is_narrower_is_made_as_wide_before_it_is_added(make_graph: MakeGraph) -> None:
     graph = between(make_graph(blocks=2), Node("narrow", "Linear", {"out_features": 5}), Node("sum", "Add"))
     graph = graph.connect("block_1", "narrow").connect("norm", "sum").connect("narrow", "sum", "in_2").connect("sum", "head")
