@@ -45,9 +45,11 @@ def _editor(graph: Graph) -> None:
         st.rerun()  # it sees what it is to foretell: the card has to say so
     with bar:
         _bar(planned, prepared)
+    with st.sidebar:
+        _sidebar(planned)
     node = source_node(graph)
     if planned.issues:
-        faults(planned)
+        faults(planned)  # last, since it tries out what mends them
     elif prepared is None and node is not None:
         start.prepare_data(graph, session.where())
     else:
@@ -55,8 +57,6 @@ def _editor(graph: Graph) -> None:
         _sizes(planned, prepared)
         forecast_card(graph, planned, prepared)
     keys.listen()
-    with st.sidebar:
-        _sidebar(planned)
 
 
 def _bar(planned: Plan, prepared: Prepared | None) -> None:

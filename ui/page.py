@@ -18,7 +18,6 @@ h3 {font-size: 1.1rem !important; padding: 0.3rem 0 !important;}
 [data-testid="stMetricValue"] {font-size: 1.35rem; font-variant-numeric: tabular-nums;}
 [data-testid="stSidebarHeader"] {height: 3.2rem; margin: 0;}
 [data-testid="stSidebarUserContent"] {padding: 0 1.1rem 1rem;}
-.st-key-history-undo kbd, .st-key-history-redo kbd {display: none;}
 </style>
 """
 
