@@ -113,7 +113,7 @@ def title_of(node: Node) -> str:
     return f"{repeat} × {name}" if name and repeat != 1 else name or node.kind
 
 
-def _ports(graph: Graph, edge: Edge) -> str:
+def port_label(graph: Graph, edge: Edge) -> str:
     """The port of an edge where its target has several; two edges between the same cards lie on each other and share it."""
     if len(ports_of(graph, graph.node(edge.target))) < 2 and edge.port == "in":
         return ""
@@ -139,7 +139,7 @@ def _edge(graph: Graph, edge: Edge, places: Mapping[str, tuple[float, float]]) -
         curve = f"C{begin[0]:.1f},{begin[1] + way * bend:.1f} {end[0]:.1f},{end[1] - way * bend:.1f} {end[0]:.1f},{end[1]:.1f}"
         head = f"{end[0]:.1f},{end[1]:.1f} {end[0] - 4:.1f},{end[1] - way * 8:.1f} {end[0] + 4:.1f},{end[1] - way * 8:.1f}"
     line = f'<path d="M{begin[0]:.1f},{begin[1]:.1f} {curve}" style="fill:none;stroke:{_colour("muted")};stroke-width:1.5"/>'
-    ports = _ports(graph, edge)
+    ports = port_label(graph, edge)
     port = ports and _text(
         (begin[0] + end[0]) / 2, (begin[1] + end[1]) / 2 - 4, _short(ports, 24), _colour("muted"),
         "font-size:11px;text-anchor:middle;paint-order:stroke;stroke:var(--card,#ffffff);stroke-width:3px",

@@ -23,7 +23,7 @@ from streamlit_flow.state import StreamlitFlowState
 
 from cortex.builder import Plan
 from cortex.graph import Edge, Graph, Node
-from cortex.ports import ports_of
+from cortex.picture import port_label
 from cortex.registry import KINDS
 from ui.canvas_events import Changes, is_place, read
 from ui.cards import WIDTH, card, card_style
@@ -168,7 +168,7 @@ def _turn(places: Mapping[str, tuple[float, float]], here: str, others: list[str
 
 
 def _flow_edge(planned: Plan, edge: Edge, theme: Theme) -> StreamlitFlowEdge:
-    label = _label(planned.graph, edge)
+    label = port_label(planned.graph, edge)
     return StreamlitFlowEdge(
         _edge_id(edge),
         edge.source,
@@ -184,14 +184,6 @@ def _flow_edge(planned: Plan, edge: Edge, theme: Theme) -> StreamlitFlowEdge:
         label_bg_style={"fill": theme.background} if label else {},
         style={"stroke": theme.muted, "strokeWidth": 1.5},
     )
-
-
-def _label(graph: Graph, edge: Edge) -> str:
-    """The port of an edge where its target has several; two edges between the same cards lie on each other and share it."""
-    if len(ports_of(graph, graph.node(edge.target))) < 2:
-        return ""
-    together = [other.port for other in graph.into(edge.target) if other.source == edge.source]
-    return ", ".join(together) if together[0] == edge.port else ""
 
 
 def _edge_id(edge: Edge) -> str:

@@ -12,6 +12,7 @@ import html
 from cortex import units
 from cortex.builder import Plan, shape_text
 from cortex.graph import Node
+from cortex.picture import title_of
 from cortex.registry import KINDS
 from ui.plain import one_line
 from ui.theme import FAMILY_COLOURS, Theme
@@ -32,7 +33,7 @@ def card(planned: Plan, node: Node, theme: Theme) -> str:
     note = _safe(node.note).replace('"', "&quot;")
     title = f' title="{note}"' if note else ""
     rows = [
-        f'<div class="cn-kind"{title}>{_safe(_title(node))}{" ✎" if node.note else ""}</div>',
+        f'<div class="cn-kind"{title}>{_safe(title_of(node))}{" ✎" if node.note else ""}</div>',
         f'<div class="cn-shape"><span>{_safe(shape)}</span><span class="cn-id">{_safe(node.id)}</span></div>',
     ]
     if issues:
@@ -83,15 +84,6 @@ def sheet(theme: Theme) -> str:
         f".react-flow__controls-button:hover{{background:{theme.background}}}"
         f".react-flow__handle{{background:{theme.muted};border-color:{theme.card};width:9px;height:9px}}</style>"
     )
-
-
-def _title(node: Node) -> str:
-    """The kind; of a subgraph what it stands for and how often."""
-    kind = KINDS.get(node.kind)
-    if kind is None or kind.role != "subgraph":
-        return node.kind
-    name, repeat = node.params.get("template", ""), node.params.get("repeat", 1)
-    return f"{repeat} × {name}" if name and repeat != 1 else name or node.kind
 
 
 def _safe(text: str) -> str:
