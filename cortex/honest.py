@@ -100,17 +100,6 @@ def honesty(planned: Plan) -> Honesty:
     return Honesty(losses, tuple(_first(small, loss, nodes) for loss, nodes in leaking.items()))
 
 
-def make_causal(graph: Graph, leak: Leak) -> Graph:
-    """The graph with the leaking node made causal.
-
-    Raises:
-        ValueError: its kind has no such setting.
-    """
-    if leak.field is None:
-        raise ValueError(f"{leak.node}: {leak.kind} cannot be made causal; {leak.hint}")
-    return graph.with_param(leak.node, leak.field, True)
-
-
 def _small(planned: Plan) -> Plan | None:
     """The plan with few rows, positions and tokens, and narrow layers where they still fit together; as much of that as leaves
     a plan without issues, since a size that comes from the data can be one that something else has to fit. None where only the

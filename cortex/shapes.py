@@ -38,11 +38,6 @@ def is_tokens(shape: Shape) -> bool:
     return bool(shape) and shape[-1].is_time
 
 
-def time_of(shape: Shape) -> str | None:
-    """The letter of the sequence that a value has positions of; None where it has none."""
-    return next((dim.letter for dim in shape if dim.is_time), None)
-
-
 def agree(one: Dim, other: Dim) -> bool:
     """Whether two dimensions are the same: sequences by their letters, all else by size, which may not be known yet."""
     if one.is_time or other.is_time or "B" in (one.letter, other.letter):

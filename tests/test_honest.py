@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from cortex.builder import plan
 from cortex.command import main
 from cortex.graph import Edge, Graph, Node, to_json
-from cortex.honest import Leak, honesty, known_leaks, leaks, make_causal
+from cortex.honest import honesty, known_leaks, leaks
 from cortex.kind import Kind
 from cortex.params import FROM_INPUT, Bool, Int
 from cortex.places import Places
@@ -97,12 +97,7 @@ def test_a_node_that_can_be_made_causal_is_mended_by_that(make_graph: MakeGraph,
     graph = with_node(make_graph(), "Mixing")
     (leak,) = honesty(plan(graph)).leaks
     assert leak.hint == "set causal to true"
-    assert honesty(plan(make_causal(graph, leak))).ok
-
-
-def test_a_node_without_that_setting_cannot_be_mended(make_graph: MakeGraph) -> None:
-    with pytest.raises(ValueError, match="cannot be made causal"):
-        make_causal(make_graph(), Leak("norm", "LayerNorm", "loss", None))
+    assert honesty(plan(graph.with_param(leak.node, leak.field, True))).ok
 
 
 def test_a_leak_inside_a_subgraph_is_told_at_its_card(make_graph: MakeGraph, with_liars: None) -> None:
