@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -54,8 +55,9 @@ def buttons(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def drawn(*, key: str, data: dict[str, Any], on_picked_change: Callable[[], None], width: str) -> None:
         def press(row: str) -> None:
-            st.session_state[key] = SimpleNamespace(picked=row)
+            st.session_state[key] = SimpleNamespace(picked=[(time.time(), row)])
             on_picked_change()
+            on_picked_change()  # a trigger can reach the script twice
 
         for row in (row for group in data["groups"] for row in group["rows"]):
             st.button(row["name"], key=f"{key}/{row['id']}", on_click=press, args=(row["id"],))

@@ -9,6 +9,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from ui import session
 from ui.plain import plain
+from ui.told import unheard
 
 _KEY = "history.keys"
 # Streamlit's own shortcuts also act in a field that is being written in, and not where the canvas has the keyboard.
@@ -37,9 +38,9 @@ def history_bar(undo: DeltaGenerator, redo: DeltaGenerator) -> None:
 
 
 def _pressed() -> None:
-    by = st.session_state[_KEY].pressed
-    if by in (-1, 1):
-        session.go(by)
+    for by in unheard(_KEY, st.session_state[_KEY].pressed):
+        if by in (-1, 1):
+            session.go(by)
 
 
 def _says(what: str, step: str, keys: str) -> str:

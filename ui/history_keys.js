@@ -2,6 +2,7 @@
 export default function (component) {
   const { parentElement, setTriggerValue } = component;
   const root = parentElement.querySelector(".history-keys");
+  const told = (window.historyKeysTold ??= []); // of the page, not of one drawing of it; told.py says why
   const writes = "input:not([type=checkbox]):not([type=radio]):not([type=range]):not([type=button]), textarea, [contenteditable=true]";
 
   function pressed(event) {
@@ -11,7 +12,12 @@ export default function (component) {
     const list = field.getAttribute?.("role") === "combobox"; // its text only narrows what it offers
     if (field.matches?.(writes) && (!list || field.getAttribute("aria-expanded") === "true")) return;
     event.preventDefault();
-    setTriggerValue("pressed", letter === "y" || event.shiftKey ? 1 : -1);
+    if (!root.isConnected) { root.stop(); return; } // drawn anew while its script was still being loaded
+    const now = performance.timeOrigin + event.timeStamp;
+    if (told.some(([time]) => time === now)) return;
+    told.push([now, letter === "y" || event.shiftKey ? 1 : -1]);
+    while (now - told[0][0] > 5000) told.shift();
+    setTriggerValue("pressed", [...told]);
   }
 
   root.stop?.(); // it runs again whenever the page does

@@ -12,6 +12,7 @@ import streamlit as st
 from cortex.kind import FAMILIES, Kind
 from cortex.params import Choice
 from ui.theme import FAMILY_COLOURS
+from ui.told import unheard
 
 _HERE = Path(__file__).parent
 _list = st.components.v2.component(
@@ -52,7 +53,12 @@ def kind_list(
         "groups": groups, "height": height, "said": said, "focus": focus, "placeholder": "Search names and help",
         "hint": "Type to narrow the list; Enter or a click takes the marked one.",
     }  # fmt: skip
-    _list(key=key, data=data, on_picked_change=lambda: picked(st.session_state[key].picked), width="stretch")
+
+    def told() -> None:
+        for name in unheard(key, st.session_state[key].picked):
+            picked(name)
+
+    _list(key=key, data=data, on_picked_change=told, width="stretch")
 
 
 def row(name: str, title: str, help_text: str, settings: dict[str, str] | None = None) -> dict[str, Any]:

@@ -33,6 +33,12 @@ def test_a_fault_is_mended_by_its_button_and_every_edit_can_be_undone(tab: Tab) 
     tab.page.keyboard.press("Control+Shift+z")
     expect(tab.node("block_2")).not_to_contain_text("must divide")
     assert nhead(tab) == 4
+    for keys, undone in (("Control+z", True), ("Control+Shift+z", False)):
+        tab.page.keyboard.press(keys)
+        tab.page.keyboard.press(keys)  # before the first has been answered: both count, and no more than both
+        tab.settle(1)
+        assert tab.button("Redo").is_enabled() is undone
+        assert tab.button("Undo").is_enabled() is not undone
 
     # Another browser, the server as it was: the graph is offered again, and its edits can still be undone.
     other = tab.another().open("/")
