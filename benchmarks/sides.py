@@ -84,10 +84,10 @@ def preset_graph(size: Size) -> object:
 def run_trainer(model: nn.Module, blocks: object, steps: int) -> None:
     """All that these benchmarks know of the trainer."""
     from cortex.config import TrainConfig
-    from cortex.train import train
+    from cortex.train import Trainer
 
     config = TrainConfig(optimizer="Adam", lr=LR, steps=steps)
-    train(model, blocks, config, validate=lambda: 1.0, on_event=lambda event: None, eval_every=steps)
+    Trainer(model, blocks, config, validate=lambda: 1.0, on_event=lambda event: None, eval_every=steps).run()
 
 
 # The guide's loop, as a tutorial writes it

@@ -1,7 +1,8 @@
 """The one trainer: a readable single-process loop that knows neither disk nor screen and reports events to a callback.
 
-Importable alone with backward.py, blocks.py, config.py, masking.py, optimize.py and step_losses.py. `model(batch)` returns
-{loss: (sum, number of what was compared)}. Ranks, checkpoints, requests and range tests are hooks that live elsewhere.
+Importable alone with backward.py, blocks.py, config.py, masking.py, step_losses.py and stepper.py, which makes a step.
+`model(batch)` returns {loss: (sum, number of what was compared)}. Ranks, checkpoints, requests and range tests are hooks that
+live elsewhere.
 """
 
 from __future__ import annotations
@@ -9,26 +10,27 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
-from cortex.backward import Backward, OneProcess
+from cortex.backward import OneProcess
 from cortex.blocks import Batch, real_tokens
 from cortex.config import TrainConfig, TrainingError, learning_rate_at, total_steps
 from cortex.masking import Batches
-from cortex.optimize import MovingAverage, make_optimizer
-from cortex.step_losses import advice, main_loss, mean_losses, not_finite
+from cortex.step_losses import StepLosses, advice, not_finite
+from cortex.stepper import Stepper
 
 Event = dict[str, Any]
 
 # The speed is measured for this long, or for this share of a smaller time budget, or half that share of the steps.
 _MEASURE_SECONDS = 60.0
 _MEASURE_SHARE = 0.2
+
+# Attributes that say how far a training has come.
+_STANDING = ("step", "tokens", "seconds", "best", "validated", "worse")
 
 
 class Trainer:
@@ -70,13 +72,7 @@ class Trainer:
         self._validate, self._on_event, self._eval_every, self._between = validate, on_event, eval_every, between
         self._max_steps, self._rate = max_steps, rate
         self._processes = processes or OneProcess()
-        self._backward = Backward(model, config, self._processes, forward)
-        self._device = next(model.parameters()).device
-        self._optimizer = make_optimizer(model, config)
-        self._average = MovingAverage(model, config.ema) if config.ema else None
-        # Of the steps since the last point of the curve, each (2, losses): the mean of each loss, and whether it counted.
-        self._losses: list[Tensor] = []
-        self._lowest = math.inf  # point of the curve so far
+        self._stepper, self._losses = Stepper(model, config, self._processes, forward), StepLosses()
         self._fit = config.max_minutes > 0  # whether the length has still to be fitted to the time budget
 
     @property
@@ -126,35 +122,21 @@ class Trainer:
         # A length that is still to be fitted gives the learning rate nothing to fall towards.
         config = replace(self.config, hold_steps=self.steps) if self._fit else self.config
         lr = self._rate(self.step, config, self.steps)
-        self._optimizer.set_lr(lr)
-        self._optimizer.zero_grad()
         batch = self.blocks.batch(self.step)
-        self._losses.append(self._backward(batch))
+        losses, norm = self._stepper.step(batch, lr, wants_norm=self._is_told(self.step + 1))
+        self._losses.add(losses)
         self.step += 1
         self.tokens += real_tokens(batch)
-        norm = None
-        if self.config.clip_norm or self._logging():
-            norm = torch.nn.utils.get_total_norm([p.grad for p in self.model.parameters() if p.grad is not None])
-            if self.config.clip_norm:
-                torch.nn.utils.clip_grads_with_norm_(self.model.parameters(), self.config.clip_norm, norm)
-        self._optimizer.step()
-        if self._average:
-            self._average.update()
-        return lr, norm if self._logging() else None
+        return lr, norm
 
-    def _logging(self) -> bool:
-        return self.step == 1 or self.step % self.config.log_every == 0 or self.step == self.last_step
+    def _is_told(self, step: int) -> bool:
+        """Whether a point of the curve is due after so many steps."""
+        return step == 1 or step % self.config.log_every == 0 or step == self.last_step
 
     # What is told
 
     def _point(self, lr: float, norm: Tensor) -> None:
-        mean = self._mean_loss()
-        if self.config.max_rise and mean > self._lowest + self.config.max_rise:
-            raise TrainingError(
-                f"the training loss rose to {mean:.3f} at step {self.step:,} from {self._lowest:.3f}, more than "
-                f"max_rise={self.config.max_rise:g}; {advice(self.config)}"
-            )
-        self._lowest = min(self._lowest, mean)
+        mean, means = self._losses.point(self._stepper.losses, self.step, self.config)
         now = time.perf_counter()
         self._on_event(
             {
@@ -163,28 +145,23 @@ class Trainer:
                 "epoch": self.step / self.blocks.steps_per_epoch,
                 "tokens": self.tokens,
                 "loss": mean,
-                **({"losses": mean_losses(self._losses, self._backward.names)} if self._tells_all else {}),
+                **({"losses": means} if self._tells_all else {}),
                 "lr": lr,
                 "grad_norm": norm.item(),
                 "tokens_per_second": (self.tokens - self._tokens_marked) / max(1e-9, now - self._mark),
                 "elapsed": self._elapsed(),
             }
         )
-        self._losses = []
         self._mark, self._tokens_marked = time.perf_counter(), self.tokens
-
-    def _mean_loss(self) -> float:
-        """The main loss since the last point; TrainingError where a loss is no number."""
-        return main_loss(self._losses, self._backward.names, self.step, self.config)
 
     @property
     def _tells_all(self) -> bool:
         """Whether events tell of more than one main loss in nats per token."""
-        return len(self._backward.names) > 1 or getattr(self.blocks, "task", "Text") != "Text"
+        return len(self._stepper.losses) > 1 or getattr(self.blocks, "task", "Text") != "Text"
 
     def _check(self) -> None:
         pause = time.perf_counter()
-        self._mean_loss()
+        self._losses.check(self.step, self.config)
         self.model.eval()
         try:
             with self.judged():
@@ -250,41 +227,26 @@ class Trainer:
 
     # Leaving and taking up again
 
-    @contextmanager
-    def judged(self) -> Iterator[None]:
+    def judged(self) -> contextlib.AbstractContextManager[None]:
         """While this lasts, the model holds the weights that are validated and saved: the moving average where there is one."""
-        with self._average.in_place() if self._average else contextlib.nullcontext():
-            yield
+        return self._stepper.judged()
 
     def check_numbers(self) -> None:
         """TrainingError unless losses and parameters are numbers, so that a checkpoint of now is one to go back to."""
-        self._mean_loss()
-        if not all(bool(parameter.isfinite().all()) for parameter in self.model.parameters()):
+        self._losses.check(self.step, self.config)
+        if not self._stepper.is_finite():
             raise TrainingError(f"a weight is no longer a number at step {self.step:,}; {advice(self.config)}")
 
     def state(self) -> dict[str, Any]:
         """All that decides how the training goes on, but for the model's own parameters, which are in it only where the
         weights that are saved are an average. Tensors and plain values."""
-        state = {
-            "step": self.step,
-            "tokens": self.tokens,
-            "seconds": self.seconds,
-            "best": self.best,
-            "validated": self.validated,
-            "worse": self.worse,
-            "lowest": self._lowest,
-            "losses": [loss.detach().cpu() for loss in self._losses],
+        return {
+            **{name: getattr(self, name) for name in _STANDING},
             "fit": self._fit,
             "fitted": {"steps": self.config.steps, "hold_steps": self.config.hold_steps},
-            "optimizer": self._optimizer.state_dict(),
-            "random": torch.get_rng_state(),
+            **self._losses.state(),
+            **self._stepper.state(),
         }
-        if self._device.type == "cuda":
-            state["random_cuda"] = torch.cuda.get_rng_state(self._device)
-        if self._average:
-            state["average"] = self._average.state_dict()
-            state["parameters"] = {name: parameter.detach() for name, parameter in self.model.named_parameters()}
-        return state
 
     def load_state(self, state: dict[str, Any], *, same_length: bool = True) -> None:
         """Go on from `state`, the model having been given the weights that were saved with it.
@@ -293,47 +255,12 @@ class Trainer:
             same_length: keep the horizon that a time budget was fitted to; False for a longer run with a curve of its own,
                 whose best validation is one of its own too.
         """
-        for name in ("step", "tokens", "seconds", "best", "validated", "worse"):
+        for name in _STANDING:
             setattr(self, name, state[name])
-        self._lowest = state["lowest"]
-        # A state from before there were several losses has one number a step.
-        losses = (loss if loss.dim() else torch.stack([loss, torch.ones_like(loss)]).unsqueeze(1) for loss in state["losses"])
-        self._losses = [loss.to(self._device) for loss in losses]
+        self._losses.load_state(state, self._stepper.device)
         if same_length:
             self._fit = state["fit"]
             self.config = replace(self.config, **state["fitted"])
         else:
             self._fit, self.best, self.validated, self.worse = False, math.inf, 0, 0
-        self._optimizer.load_state_dict(state["optimizer"])
-        torch.set_rng_state(state["random"])
-        if self._device.type == "cuda":
-            torch.cuda.set_rng_state(state["random_cuda"], self._device)
-        if self._average:
-            self._average.load_state_dict(state["average"])
-            with torch.no_grad():
-                for name, parameter in self.model.named_parameters():
-                    parameter.copy_(state["parameters"][name])
-
-
-def train(
-    model: nn.Module,
-    blocks: Batches,
-    config: TrainConfig,
-    *,
-    validate: Callable[[], float | Event],
-    on_event: Callable[[Event], None],
-    eval_every: int,
-    should_stop: Callable[[], bool] = lambda: False,
-    max_steps: int | None = None,
-) -> str:
-    """Train `model` in place from the first step on and report events; "finished" or "stopped" comes out. See Trainer."""
-    return Trainer(
-        model,
-        blocks,
-        config,
-        validate=validate,
-        on_event=on_event,
-        eval_every=eval_every,
-        between=lambda trainer: "stopped" if should_stop() else "",
-        max_steps=max_steps,
-    ).run()
+        self._stepper.load_state(state)

@@ -15,7 +15,7 @@ import cortex.train
 from cortex.blocks import Blocks
 from cortex.config import TrainConfig
 from cortex.evaluate import evaluate
-from cortex.train import Event, train
+from cortex.train import Event, Trainer
 
 VOCABULARY, SEQ_LEN, BATCH_SIZE = 5, 8, 4
 
@@ -67,7 +67,7 @@ def run_table(
     """A short training of a Table with everything it reported."""
     torch.manual_seed(1)
     model, events = model or Table(), []
-    outcome = train(
+    outcome = Trainer(
         model,
         table_blocks(config, rows),
         config,
@@ -77,7 +77,7 @@ def run_table(
             "eval_every": config.eval_every or 10,
             **settings,
         },
-    )
+    ).run()
     return outcome, events, model
 
 

@@ -36,7 +36,7 @@ FLOORS: dict[int, tuple[str, ...]] = {
         "cortex.asked", "cortex.conditions", "cortex.creating", "cortex.documents", "cortex.encode", "cortex.examples",
         "cortex.litegraph_flat", "cortex.masking", "cortex.origin", "cortex.queue", "cortex.ranks", "cortex.registry",
         "cortex.report", "cortex.run_summary", "cortex.scores", "cortex.source_params", "cortex.split_files",
-        "cortex.status", "cortex.store", "cortex.sweep", "cortex.tables", "cortex.timeline",
+        "cortex.status", "cortex.stepper", "cortex.store", "cortex.sweep", "cortex.tables", "cortex.timeline",
     ),
     4: (
         "cortex.bypass", "cortex.deleting", "cortex.distributions", "cortex.encode_rows", "cortex.feed",
@@ -120,7 +120,7 @@ ALONE = (
     "cortex.standalone", "cortex.codes", "cortex.files", "cortex.hub", "cortex.hub_data", "cortex.padding",
     "cortex.columns", "cortex.rows", "cortex.encode_rows", "cortex.examples", "cortex.masking", "cortex.scores",
     "cortex.feed", "cortex.standalone_tasks", "cortex.tokenizer_training", "cortex.backward", "cortex.step_losses",
-    "cortex.split_files", "cortex.standalone_lines",
+    "cortex.split_files", "cortex.standalone_lines", "cortex.stepper",
 )  # fmt: skip
 SCREEN = {"streamlit", "streamlit_flow", "plotly"}
 NO_TORCH = (

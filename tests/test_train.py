@@ -18,7 +18,7 @@ from cortex.device import pick_device
 from cortex.evaluate import evaluate
 from cortex.graph_source import source_of
 from cortex.store import Prepared
-from cortex.train import train
+from cortex.train import Trainer
 
 
 def test_the_rate_that_an_event_names_is_the_one_of_its_step() -> None:
@@ -33,14 +33,14 @@ def test_one_batch_is_learned_by_heart(make_graph: MakeGraph) -> None:
     model = build(plan(make_graph().with_param("embedding", "embedding_dim", 16).with_param("block_1", "dropout", 0.0), 25))
     data = np.random.default_rng(1).integers(0, 25, 8 * 4 + 1)
     config = TrainConfig(lr=0.01, steps=150)
-    train(
+    Trainer(
         model,
         Blocks(data, 8, 4, 1),
         config,
         validate=lambda: evaluate(model, data, 8).loss,
         on_event=lambda event: None,
         eval_every=1000,
-    )
+    ).run()
     assert evaluate(model.eval(), data, 8).loss < 0.05
 
 
@@ -52,7 +52,7 @@ def test_the_same_seed_gives_bitwise_the_same_losses_twice(make_graph: MakeGraph
         model = build(plan(graph, prepared.vocab_size))
         blocks = Blocks(prepared.tokens("train"), source.seq_len, source.batch_size, config.seed)
         validate = lambda: evaluate(model, prepared.tokens("validation"), 8).loss  # noqa: E731
-        train(model, blocks, config, validate=validate, on_event=events.append, eval_every=5)
+        Trainer(model, blocks, config, validate=validate, on_event=events.append, eval_every=5).run()
         return [event["loss"] for event in events if "loss" in event]
 
     first = losses(1)
@@ -176,11 +176,11 @@ def test_what_is_validated_is_the_moving_average_and_what_is_trained_is_not() ->
         validated.append([parameter.detach().clone() for parameter in model.parameters()])
         return 1.0
 
-    def note() -> bool:
+    def note(trainer: Trainer) -> str:
         own.append([parameter.detach().clone() for parameter in model.parameters()])
-        return False
+        return ""
 
-    run_table(config, model, validate=look, should_stop=note)
+    run_table(config, model, validate=look, between=note)
     own.append([parameter.detach().clone() for parameter in model.parameters()])  # the first are those before any step
     averages = []
     for number, weights in enumerate(own[1:]):

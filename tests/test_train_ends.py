@@ -23,15 +23,13 @@ def test_max_steps_ends_early_and_changes_nothing_before() -> None:
 
 
 def test_a_stop_is_heard_at_the_next_step_and_the_end_says_so() -> None:
-    steps: list[int] = []
-    outcome, events, _ = run_table(TrainConfig(steps=40), should_stop=lambda: steps.append(1) or len(steps) > 15)
+    outcome, events, _ = run_table(TrainConfig(steps=40), between=lambda trainer: "stopped" if trainer.step == 15 else "")
     assert outcome == "stopped" and events[-1]["state"] == "stopped" and events[-1]["step"] == 15
     assert [event["step"] for event in events if event["event"] == "validation"] == [10]
 
 
 def test_a_run_that_is_stopped_before_its_first_validation_is_still_validated() -> None:
-    steps: list[int] = []
-    _, events, _ = run_table(TrainConfig(steps=40), should_stop=lambda: steps.append(1) or len(steps) > 3)
+    _, events, _ = run_table(TrainConfig(steps=40), between=lambda trainer: "stopped" if trainer.step == 3 else "")
     assert [(event["event"], event["step"]) for event in events[-2:]] == [("validation", 3), ("end", 3)]
 
 
