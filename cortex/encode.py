@@ -64,14 +64,6 @@ class TextSource:
         """The examples of a split, where `task` is not Text. CorpusError names the file and line of one that is not sound."""
         raise AssertionError("a source of running text has no rows")
 
-    def lines(self, split: str) -> Iterator[str]:
-        """The lines of a split with their line ends; a very long one in parts."""
-        for block in self.blocks(split):
-            *lines, last = block.split("\n")
-            yield from (line + "\n" for line in lines)
-            if last:
-                yield last
-
     def title(self) -> str:
         """The text in a few words, for a list."""
         return type(self).__name__

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from cortex.config import TrainConfig
 from cortex.muon import Muon
@@ -122,7 +122,3 @@ class MovingAverage:
     def _swap(self) -> None:
         for name, parameter in self._parameters.items():
             parameter.data, self._average[name] = self._average[name], parameter.data
-
-    def tensors(self) -> dict[str, Tensor]:
-        """The average by parameter name."""
-        return self._average

@@ -17,7 +17,6 @@ from typing import Any
 
 from cortex.graph import Graph, GraphError, from_document
 from cortex.places import dated_folder, json_line, to_json, write_atomically
-from cortex.processes import worker_alive
 from cortex.runs import Run, RunError
 from cortex.work_folder import WorkFolder
 
@@ -78,10 +77,6 @@ class Sweep(WorkFolder):
         except (OSError, ValueError):
             return {}
         return status if isinstance(status, dict) else {}
-
-    def driven(self) -> bool:
-        """Whether a process is at work on it."""
-        return worker_alive(self.status())
 
     def note(self, **facts: Any) -> None:
         """Add a line to trials.jsonl, which says what came of trials whose runs are deleted later."""

@@ -31,7 +31,6 @@ ENDS = (
 WORD = r"\w+(?:['’-]\w+)*|[^\w\s]"  # a word with its apostrophes and hyphens, or one mark
 WORD_CUT = re.compile(WORD + r"|\n")
 SPACE = r"[\s\x1c-\x1f]+"  # with str.split's idea of white space, which is wider than Rust's
-_LINES_AT_ONCE = 4096
 
 
 class TokenizerError(ValueError):
@@ -68,12 +67,6 @@ class Tokenizer:
         """Token ids of each block of a text (N,); memory does not grow with the text. See `encode` for what a block may be."""
         for block in blocks:
             yield self._encode(block)
-
-    def encode_lines(self, lines: Iterable[str]) -> Iterator[np.ndarray]:
-        """Token ids of lines that come with their line ends, some thousand lines at a time."""
-        lines = iter(lines)
-        while chunk := list(itertools.islice(lines, _LINES_AT_ONCE)):
-            yield self._encode("".join(chunk))
 
     def encode(self, text: str) -> list[int]:
         """Token ids of a text or a prompt; its end is not a line end."""

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from cortex.comparable import measures, why_not
 from ui.charts import figure
-from ui.comparing import measures, why_not
 from ui.curve import Curve
 from ui.theme import LIGHT
 

@@ -50,7 +50,7 @@ def test_no_line_stands_in_two_splits(tmp_path: Path, store: Path) -> None:
     path = tmp_path / "numbered.txt"
     path.write_text("".join(f"{number}\n" for number in range(1000)))
     source = source_of(Node("data", "CustomData", {"path": str(path), "validation": 0.1, "test": 0.2}))
-    parts = {split: list(source.lines(split)) for split in SPLITS}
+    parts = {split: "".join(source.blocks(split)).splitlines(keepends=True) for split in SPLITS}
     assert [line for split in SPLITS for line in parts[split]] == [f"{number}\n" for number in range(1000)]
     size = path.stat().st_size
     for split, share in zip(SPLITS, (0.7, 0.1, 0.2), strict=True):
@@ -279,7 +279,7 @@ def test_bits_per_byte_are_known_just_where_nothing_is_hidden_by_unk(
     split = found.meta["splits"]["validation"]
     assert (split["unknown"] == 0) == honest
     if honest:
-        text = "".join(source_of(node(**params)).lines("validation"))
+        text = "".join(source_of(node(**params)).blocks("validation"))
         assert found.honest_bytes("validation") == len(text.encode()) and found.why_not_bytes("validation") == ""
     else:
         assert found.honest_bytes("validation") is None and "<unk>" in found.why_not_bytes("validation")
@@ -321,7 +321,8 @@ def test_a_file_outside_the_folders_is_told_also_behind_a_link(node: MakeNode, t
 
 
 def test_shakespeare_is_there_and_holds_whole_plays_out() -> None:
-    lines = {split: list(source_of(Node("data", "Shakespeare")).lines(split)) for split in SPLITS}
+    plays = source_of(Node("data", "Shakespeare"))
+    lines = {split: "".join(plays.blocks(split)).splitlines(keepends=True) for split in SPLITS}
     assert any("MACBETH" in line.upper() for line in lines["validation"])
     assert not set(filter(lambda line: len(line) > 60, lines["validation"])) & set(lines["train"])
     assert len(lines["train"]) > 5 * len(lines["validation"]) > 0 and len(lines["test"]) > 1000

@@ -161,7 +161,7 @@ def test_the_moving_average_is_that_of_its_formula(tied: bool) -> None:
         average.update()
         keep = min(0.3, (1 + number) / (10 + number))
         by_hand = {name: keep * by_hand[name] + (1 - keep) * p.detach() for name, p in model.named_parameters()}
-    torch.testing.assert_close(average.tensors(), by_hand, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(average.state_dict()["average"], by_hand, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("tied", [False, True], ids=["", "tied"])
@@ -193,4 +193,5 @@ def test_an_average_that_is_taken_up_again_goes_on_as_if_never_left() -> None:
     other.load_state_dict(copy.deepcopy(one.state_dict()))
     for average in (one, other):
         average.update()
-    assert all(torch.equal(other.tensors()[name], value) for name, value in one.tensors().items())
+    averages = other.state_dict()["average"]
+    assert all(torch.equal(averages[name], value) for name, value in one.state_dict()["average"].items())

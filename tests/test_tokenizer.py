@@ -25,7 +25,7 @@ TEXT = "".join(LINES)
 @pytest.mark.parametrize("kind", ["character", "bpe"])
 def test_characters_and_byte_pairs_give_every_text_back_letter_for_letter(kind: str) -> None:
     tokenizer = train_tokenizer(kind, LINES)
-    ids = np.concatenate(list(tokenizer.encode_lines(LINES))).tolist()
+    ids = np.concatenate(list(tokenizer.encode_blocks(LINES))).tolist()
     assert tokenizer.decode(ids) == TEXT
     assert tokenizer.decode(tokenizer.encode(TEXT)) == TEXT
     assert tokenizer.encode(TEXT) == ids
@@ -47,7 +47,7 @@ def test_windows_line_ends_go_round_as_characters() -> None:
 def test_words_at_white_space_go_round_with_eos_for_the_line_end() -> None:
     lines = ["the cat , the dog .\n", "the end\n"]
     tokenizer = train_tokenizer("word", lines)
-    (ids,) = tokenizer.encode_lines(lines)
+    (ids,) = tokenizer.encode_blocks(["".join(lines)])
     assert tokenizer.decode(ids.tolist()) == "".join(lines)
     assert [tokenizer.backend.id_to_token(i) for i in ids[-3:]] == ["the", "end", EOS]
     assert tokenizer.encode("the cat\nthe") == [*tokenizer.encode("the cat"), tokenizer.eos, *tokenizer.encode("the")]
@@ -126,10 +126,11 @@ def test_the_pieces_of_a_prompt_are_the_prompt_again_with_the_unknown_marked(kin
     assert marked == set(tokenizer.unknown(text))
 
 
-def test_no_words_are_joined_over_chunks_of_lines() -> None:
+def test_no_words_are_joined_over_blocks() -> None:
     lines = [f"{number % 7}\n" for number in range(10_000)]
-    chunks = list(train_tokenizer("word", lines).encode_lines(lines))
-    assert len(chunks) == 3 and sum(map(len, chunks)) == 20_000
+    blocks = ["".join(lines[start : start + 4096]) for start in range(0, len(lines), 4096)]
+    found = list(train_tokenizer("word", lines).encode_blocks(blocks))
+    assert len(found) == 3 and sum(map(len, found)) == 20_000
 
 
 def test_a_tokenizer_of_a_kind_that_is_not_ours_is_not_taken_for_one() -> None:
