@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from cortex.builder import Plan, train_config
-from cortex.config import eval_interval, total_steps
 from cortex.expand import expand
 from cortex.flops import flops_per_token
 from cortex.footprint import Footprint, footprint
 from cortex.graph_source import source_node, source_of
 from cortex.registry import KINDS
 from cortex.room import Room
-from cortex.store import Prepared
+from cortex.run_length import Length, run_length
 from cortex.units import count, size
 
 # Memory of a worker before it has a model: Python, torch, the other libraries and their code, pages of the text.
@@ -41,16 +40,6 @@ class NodeCost:
     parameters: int
     activations: int
     heavy: bool
-
-
-@dataclass(frozen=True)
-class Length:
-    """How long a run is: steps, tokens read in them, steps in one reading of the text, validations on the way."""
-
-    steps: int
-    tokens: int
-    steps_per_epoch: int
-    validations: int
 
 
 @dataclass(frozen=True)
@@ -116,22 +105,10 @@ def forecast(
         _rows(validation_tokens, validation_rows, length) if validation_tokens else 0,
     )
     tables = sum(planned.parameters.get(node.id) or 0 for node in planned.graph.nodes if _is_table(node.kind))
-    length = _length(planned, train_tokens, validation_tokens or 0, train_rows) if train_tokens else None
+    length = run_length(planned.graph, train_tokens, validation_tokens or 0, train_rows) if train_tokens else None
     flops = flops_per_token(planned.graph, planned.vocabulary, planned.labels)
     per = train_tokens / planned.total if train_tokens and planned.total else None
     return Forecast(planned.total, tables, tuple(_nodes(planned, found)), flops, found, length, per)
-
-
-def counts(prepared: Prepared) -> tuple[int, int, int, int]:
-    """Tokens to train and to validate on, and rows of each: what `forecast` has to know of the data."""
-    splits = ("train", "validation")
-    return (*(prepared.count(split) for split in splits), *(prepared.row_count(split) for split in splits))
-
-
-def run_steps(planned: Plan, prepared: Prepared) -> int | None:
-    """Steps of a run on prepared data; None while the plan has issues."""
-    tokens, validation, rows, _ = counts(prepared)
-    return _length(planned, tokens, validation, rows).steps if tokens and not planned.issues else None
 
 
 def _rows(tokens: int, rows: int, length: int) -> int:
@@ -162,18 +139,6 @@ def by_card(planned: Plan, numbers: Mapping[str, int]) -> dict[str, int]:
         card = places[node].card if node in places else node
         found[card] = found.get(card, 0) + value
     return found
-
-
-def _length(planned: Plan, train_tokens: int, validation_tokens: int, train_rows: int) -> Length:
-    config, source = train_config(planned.graph), source_of(source_node(planned.graph))
-    rows = source.batch_size * config.accumulate
-    blocks = train_rows or train_tokens // source.seq_len
-    per_epoch = max(1, math.ceil(blocks / rows))
-    steps = total_steps(config, per_epoch)
-    every = eval_interval(config, validation_tokens, rows * source.seq_len)
-    read = train_tokens if train_rows else blocks * source.seq_len  # in one reading of the data
-    tokens = steps * read // per_epoch
-    return Length(steps, tokens, per_epoch, max(1, math.ceil(steps / every)))
 
 
 def verdict(found: Forecast, has: Room, planned: Plan) -> Verdict:
@@ -245,14 +210,3 @@ def in_a_line(found: Forecast, said: Verdict) -> str:
     if found.tokens_per_parameter:
         parts.insert(1, f"{found.tokens_per_parameter:.2g} tokens of text a parameter")
     return "; ".join(filter(None, parts)) + "".join(f"\n  {way}" for way in said.shrink)
-
-
-def minutes(length: Length, probe: Mapping[str, Any]) -> dict[str, float]:
-    """Minutes of an epoch and of the whole run from a probe's seconds: a step, a validation, a checkpoint.
-
-    Args:
-        probe: `seconds_per_step`, `seconds_per_validation`, `seconds_per_checkpoint`.
-    """
-    beside = length.validations * (probe["seconds_per_validation"] + probe["seconds_per_checkpoint"])
-    run = length.steps * probe["seconds_per_step"] + beside
-    return {"epoch": run / length.steps * length.steps_per_epoch / 60, "run": run / 60}

@@ -18,9 +18,10 @@ import torch
 from cortex.checkpoints import save_weights
 from cortex.follower import Follower
 from cortex.footprint import BATCH_TOKENS
-from cortex.forecast import Forecast, counts, forecast, minutes
+from cortex.forecast import Forecast, forecast
 from cortex.graph import Graph, to_document
 from cortex.machine import keep_pages
+from cortex.run_length import counts, minutes
 from cortex.store import Prepared
 from cortex.train import Trainer
 

@@ -8,13 +8,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from cortex.builder import plan, train_config
-from cortex.config import TrainingError, total_steps
+from cortex.config import TrainingError
 from cortex.corpus import CorpusError
 from cortex.data import too_short
 from cortex.device import pick_device
 from cortex.edit import SettingError
 from cortex.graph import Graph, Node, to_json
-from cortex.graph_source import source_node, source_of
+from cortex.graph_source import source_node
+from cortex.run_length import length_on
 from cortex.source_params import BATCH_PARAMS
 from cortex.space import Axis, Values, combinations, draws, grid, shown, with_values
 from cortex.store import Prepared
@@ -221,10 +222,7 @@ def trial_tokens(checker: Checker, chosen: Sequence[Values] | None, budget: Mapp
         prepared = checker.prepare(source_node(graph))
         if prepared is None:
             return None
-        config, source = train_config(graph), source_of(source_node(graph))
-        rows = source.batch_size * config.accumulate
-        steps = total_steps(config, -(-(prepared.count("train") // source.seq_len) // rows))
-        counts.append(min(steps, budget.get("steps") or steps) * rows * source.seq_len)
+        counts.append(length_on(graph, prepared, max_steps=budget.get("steps")).tokens)
     return counts
 
 

@@ -69,7 +69,7 @@ FLOORS: dict[int, tuple[str, ...]] = {
         "cortex.advice", "cortex.checkpoints", "cortex.describe", "cortex.edit", "cortex.flops", "cortex.follower",
         "cortex.footprint", "cortex.graph_settings", "cortex.guess_removals", "cortex.guess_values",
         "cortex.guess_widths", "cortex.lr_range", "cortex.model_text", "cortex.picture", "cortex.recipes",
-        "cortex.translate",
+        "cortex.run_length", "cortex.translate",
     ),
     11: (
         "cortex.answers", "cortex.export", "cortex.forecast", "cortex.guesses", "cortex.guide_steps", "cortex.honest",

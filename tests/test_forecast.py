@@ -8,22 +8,27 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from conftest import PROJECT, MakeGraph
 
+from cortex.blocks import Blocks, real_tokens
 from cortex.builder import build, plan, train_config
 from cortex.command import main
 from cortex.config import total_steps
+from cortex.data import prepare
 from cortex.flops import flops_per_token
 from cortex.footprint import empty_batch, footprint
-from cortex.forecast import AMBER, GREEN, RED, Forecast, forecast, minutes, verdict
+from cortex.forecast import AMBER, GREEN, RED, Forecast, forecast, verdict
 from cortex.graph import Edge, Graph, Node, from_json, to_json
 from cortex.optimize import make_optimizer
 from cortex.places import Places
 from cortex.presets import preset
 from cortex.room import Room, room
+from cortex.run_length import length_on, minutes, run_length
 from cortex.store import Prepared
+from cortex.sweep_check import Checker, trial_tokens
 from cortex.templates import group
 
 MIB = 2**20
@@ -143,6 +148,16 @@ def test_a_batch_larger_than_the_text_takes_what_the_text_takes(make_graph: Make
     assert large.footprint.activations > expected(make_graph({"batch_size": 9, "seq_len": 8}), tokens=80).footprint.activations
 
 
+@pytest.mark.parametrize("steps", [1, 4, 5, 13])
+def test_the_tokens_are_those_that_the_batches_have(make_graph: MakeGraph, steps: int) -> None:
+    graph = make_graph({"batch_size": 4, "seq_len": 8}, steps=steps)
+    blocks = Blocks(np.zeros(140, np.uint8), 8, 4, 1)  # 17 of 8 tokens: four batches of four, one of one
+    length = run_length(graph, 139, 20)
+    assert length.steps_per_epoch == blocks.steps_per_epoch == 5
+    assert length.tokens == sum(real_tokens(blocks.batch(step)) for step in range(steps))
+    assert run_length(graph, 139, 20, max_steps=2).tokens == min(2, steps) * 32
+
+
 def test_rows_are_counted_as_rows(make_graph: MakeGraph) -> None:
     found = forecast(plan(make_graph({"batch_size": 4, "seq_len": 8}, steps=0, epochs=2), 50), 300, 60, 100, 20)
     assert (found.length.steps, found.length.steps_per_epoch, found.length.tokens) == (50, 25, 600)
@@ -159,6 +174,15 @@ def test_attention_is_counted_by_hand_in_kinds_of_all_sorts(make_graph: MakeGrap
     one, two = (flops_per_token(pairs.with_param("decoder", "num_layers", layers), 50) for layers in (1, 2))
     d, f, T = 64, 128, 16
     assert two - one == 6 * (2 * (4 * d * d + 4 * d) + 2 * d * f + f + d + 3 * 2 * d) + 2 * 12 * d * T
+
+
+def test_rows_are_rows_to_a_sweep_too(home: Places, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(PROJECT)
+    graph = from_json((PROJECT / "examples" / "classifier.json").read_text())
+    prepared = prepare(graph.node("data"), home.store)
+    length = length_on(graph, prepared)
+    assert length.steps == 220  # as README has it
+    assert trial_tokens(Checker(graph, [], lambda node: prepared), None, {}) == [length.tokens]
 
 
 def test_minutes_count_validations_and_checkpoints(make_graph: MakeGraph) -> None:

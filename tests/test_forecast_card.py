@@ -12,11 +12,15 @@ from conftest import MakeGraph, with_uploaded_text
 from streamlit.testing.v1 import AppTest
 from test_pages import label, page, sound, words
 
-from cortex import documents
+from cortex import documents, units
+from cortex.builder import plan
+from cortex.forecast import forecast
 from cortex.graph import Graph
 from cortex.places import Places, json_line
 from cortex.room import Room
-from ui import forecast_card
+from cortex.run_length import counts
+from cortex.store import Prepared
+from ui import forecast_card, start
 
 PROBE = {
     "event": "probe", "tokens_per_second": 1234.0, "steps": 5, "seconds_per_step": 0.5, "peak_memory": 400 * 2**20,
@@ -51,6 +55,16 @@ def test_the_card_tells_what_training_takes_and_that_it_fits(home: Places, graph
     assert {"FLOPs a token", "Memory at its peak", "Tokens a parameter", "Checkpoints"} <= metrics(test).keys()
     assert "It fits" in "\n".join(part.value for part in test.success)
     assert "Heavy: " in words(test)
+
+
+def test_the_cost_beside_train_names_the_steps_and_tokens_of_the_forecast(
+    home: Places, make_graph: MakeGraph, prepared: Prepared
+) -> None:
+    graph = make_graph({"batch_size": 4096}, steps=0, epochs=3)  # more rows than the text has
+    length = forecast(plan(graph, *prepared.sizes), *counts(prepared)).length
+    assert length.steps == 3
+    said = f"3 steps, {units.count(length.tokens)} tokens, reads the text 3.0 times"
+    assert said in start.cost(graph, prepared, None, home)
 
 
 def test_what_does_not_fit_is_red_with_what_to_shrink(home: Places, graph: Graph, monkeypatch: pytest.MonkeyPatch) -> None:

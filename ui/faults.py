@@ -10,10 +10,10 @@ from cortex.advice import advice
 from cortex.builder import Plan
 from cortex.checks import Issue
 from cortex.data import Prepared
-from cortex.forecast import run_steps
 from cortex.graph import Graph, from_document, to_document, to_json
 from cortex.repair import repair
 from cortex.rework import EditError
+from cortex.run_length import run_steps
 from ui import session, start
 from ui.plain import plain
 

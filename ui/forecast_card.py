@@ -15,13 +15,14 @@ import streamlit as st
 
 from cortex import units
 from cortex.builder import Plan
-from cortex.forecast import AMBER, GREEN, Forecast, counts, forecast, verdict
+from cortex.forecast import AMBER, GREEN, Forecast, forecast, verdict
 from cortex.graph import Graph, model_document, to_json
 from cortex.honest import Honesty, honesty
 from cortex.metrics import EventReader
 from cortex.places import Places, write_atomically
 from cortex.processes import process_started
 from cortex.room import room
+from cortex.run_length import counts
 from cortex.store import Prepared
 from ui import session, start
 from ui.plain import plain

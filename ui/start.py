@@ -16,13 +16,13 @@ import streamlit as st
 from cortex import data, fingerprints, graph_source, launch, units
 from cortex.builder import Plan, plan, train_config
 from cortex.checks import Issue
-from cortex.config import total_steps
 from cortex.corpus import CorpusError
 from cortex.graph import Graph, Node, to_json
 from cortex.honest import known_leaks, leaks
 from cortex.places import Places, write_atomically
 from cortex.processes import process_started
 from cortex.repeat import Repeat, repeat
+from cortex.run_length import length_on
 from cortex.runs import ACTIVE, RESUMABLE, Run, list_runs
 from cortex.statistics import known_statistics
 from cortex.store import Prepared
@@ -244,19 +244,14 @@ def cost(graph: Graph, prepared: Prepared, parameters: int | None, where: Places
 
 def _alone(graph: Graph, prepared: Prepared, parameters: int | None, where: Places) -> str:
     config, source = train_config(graph), graph_source.source_of(graph_source.source_node(graph))
-    is_text = prepared.task == "Text"
-    rows = prepared.count("train") // source.seq_len if is_text else prepared.row_count("train")
-    per_epoch = -(-rows // (source.batch_size * config.accumulate))
-    steps = total_steps(config, per_epoch)
-    if is_text:
-        tokens = steps * source.batch_size * config.accumulate * source.seq_len
-    else:
-        tokens = round(steps / per_epoch * prepared.count("train"))
-    what = "the text" if is_text else f"the {rows:,} rows"
-    text = f"{steps:,} steps, {units.count(tokens)} tokens, reads {what} {steps / per_epoch:,.1f} times"
+    length = length_on(graph, prepared)
+    what = "the text" if prepared.task == "Text" else f"the {prepared.row_count('train'):,} rows"
+    times = length.steps / length.steps_per_epoch
+    text = f"{length.steps:,} steps, {units.count(length.tokens)} tokens, reads {what} {times:,.1f} times"
     speed = measured_speed(parameters, source.batch_size, source.seq_len, where.runs)
     if speed and not config.max_minutes:
-        return f"{text}; about {units.duration(tokens / speed)} at the {speed:,.0f} tokens/s that this machine last made of it"
+        about = units.duration(length.tokens / speed)
+        return f"{text}; about {about} at the {speed:,.0f} tokens/s that this machine last made of it"
     if config.max_minutes:
         return f"{text}, or what fits into {units.duration(60 * config.max_minutes)}"
     return f"{text}; how long that takes shows after its first seconds, and it can be stopped at any time"

@@ -59,11 +59,12 @@ def check(arguments: argparse.Namespace) -> int:
     from cortex.checks import Issue
     from cortex.corpus import CorpusError
     from cortex.describe import describe_issue, describe_plan
-    from cortex.forecast import counts, describe_forecast, forecast, in_a_line, run_steps, verdict
+    from cortex.forecast import describe_forecast, forecast, in_a_line, verdict
     from cortex.honest import honesty
     from cortex.honest import issues as leaks
     from cortex.references import in_words, quick_references
     from cortex.room import room
+    from cortex.run_length import counts, run_steps
 
     try:
         graph = load_graph(arguments)
