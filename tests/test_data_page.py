@@ -23,7 +23,7 @@ from cortex.references import known_references, references
 from cortex.statistics import known_statistics, statistics
 from cortex.store import Prepared
 from cortex.tokenizer_training import train_tokenizer
-from ui import session, start
+from ui import jobs, session
 from ui.data_parts import coloured
 from ui.theme import DARK, LIGHT
 from ui.uploads import keep_upload, shown_name
@@ -33,14 +33,14 @@ from ui.uploads import keep_upload, shown_name
 def processes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[subprocess.Popen[bytes]]]:
     """What the page starts: processes that do nothing, but for a test that asks for `at_work`."""
     started: list[subprocess.Popen[bytes]] = []
-    spawn = start.spawn_cortex
+    spawn = jobs.spawn_cortex
 
     def recorded(arguments: list[str], log: Path, *others: Any) -> subprocess.Popen[bytes]:
         at_work = "at_work" in request.fixturenames
         started.append(spawn(arguments, log, *others) if at_work else subprocess.Popen(["sleep", "60"]))
         return started[-1]
 
-    monkeypatch.setattr(start, "spawn_cortex", recorded)
+    monkeypatch.setattr(jobs, "spawn_cortex", recorded)
     yield started
     for process in started:
         process.kill()

@@ -92,7 +92,7 @@ def test_the_probe_is_the_command_line_and_what_it_told_stays(
         output.write_text(json_line(PROBE) + "\n")
         return Ended()
 
-    monkeypatch.setattr(forecast_card.start, "spawn_cortex", spawn)
+    monkeypatch.setattr(forecast_card.jobs, "spawn_cortex", spawn)
     test = press(card(home, graph), "Measure on this machine")
     assert [arguments[0] for arguments in asked] == ["probe"]
     assert "1,234 tokens/s" in words(test)
@@ -108,7 +108,7 @@ def test_a_probe_can_be_cancelled(home: Places, graph: Graph, monkeypatch: pytes
     class Going:
         pid = os.getpid()
 
-    monkeypatch.setattr(forecast_card.start, "spawn_cortex", lambda *_, **__: Going())
+    monkeypatch.setattr(forecast_card.jobs, "spawn_cortex", lambda *_, **__: Going())
     test = press(card(home, graph), "Measure on this machine")
     test = press(test, "Cancel")
     assert ended == [(os.getpid(), signal.SIGTERM)]

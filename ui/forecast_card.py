@@ -20,11 +20,10 @@ from cortex.graph import Graph, model_document, to_json
 from cortex.honest import Honesty, honesty
 from cortex.metrics import EventReader
 from cortex.places import Places, write_atomically
-from cortex.processes import process_started
 from cortex.room import room
 from cortex.run_length import counts
 from cortex.store import Prepared
-from ui import session, start
+from ui import jobs, session
 from ui.plain import plain
 
 _JOB = "forecast.job"  # the probe that this session started: file, process
@@ -132,7 +131,7 @@ def _measured(graph: Graph, found: Forecast, where: Places, key: str) -> None:
     """What a probe of this graph has told, or the button that starts one."""
     path = where.jobs / f"probe-{key}.jsonl"
     job = st.session_state.get(_JOB, {})
-    going = job.get("path") == str(path) and job.get("started") and process_started(job["pid"]) == job["started"]
+    going = job.get("path") == str(path) and jobs.is_alive(job)
     events = EventReader(path).read() if path.exists() else []
     told = next((event for event in events if event.get("event") == "probe"), None)
     if going and told is None:
@@ -161,8 +160,7 @@ def _found(told: dict[str, Any], found: Forecast) -> str:
 
 
 def _watch(path: Path) -> None:
-    job = st.session_state.get(_JOB, {})
-    if process_started(job.get("pid", 0)) != job.get("started"):
+    if not jobs.is_alive(st.session_state.get(_JOB, {})):
         st.rerun()
     done = sum(event.get("event") == "step" for event in EventReader(path).read())
     words, stop = st.columns([4.2, 1.8], vertical_alignment="center")
@@ -175,13 +173,12 @@ def _start(graph: Graph, path: Path, where: Places) -> None:
     document = path.with_suffix(".json")
     write_atomically(document, to_json(graph), durable=False)
     path.unlink(missing_ok=True)
-    process = start.spawn_cortex(["probe", str(document), "--json"], path.with_suffix(".log"), output=path)
-    st.session_state[_JOB] = {"path": str(path), "pid": process.pid, "started": process_started(process.pid)}
+    st.session_state[_JOB] = jobs.begin(["probe", str(document), "--json"], path.with_suffix(".log"), output=path)
 
 
 def _cancel() -> None:
     job = st.session_state.pop(_JOB, {})
-    if job.get("started") and process_started(job["pid"]) == job["started"]:
+    if jobs.is_alive(job):
         with suppress(ProcessLookupError):
             os.kill(job["pid"], signal.SIGTERM)
     if job.get("path"):
@@ -189,9 +186,7 @@ def _cancel() -> None:
 
 
 def _why(path: Path) -> str:
-    log = path.with_suffix(".log")
-    lines = log.read_text(errors="replace").strip().splitlines() if log.exists() else []
-    return f"It could not be measured: {lines[-1] if lines else 'the process ended without a word'}"
+    return f"It could not be measured: {jobs.last_line(path.with_suffix('.log')) or 'the process ended without a word'}"
 
 
 def _key(graph: Graph, prepared: Prepared) -> str:

@@ -14,8 +14,7 @@ from cortex.graph import Graph, to_json
 from cortex.lr_range import STEPS
 from cortex.metrics import EventReader
 from cortex.places import Places, write_atomically
-from cortex.processes import process_started
-from ui import session, start
+from ui import jobs, session
 from ui.plain import plain
 from ui.plot import show_chart
 from ui.strokes import frame_layout
@@ -30,13 +29,13 @@ def range_panel(graph: Graph, where: Places) -> None:
     )
     path = _path(graph, where)
     job = st.session_state.get(session.RANGE, {})
-    going = job.get("path") == str(path) and job.get("started") and process_started(job["pid"]) == job["started"]
+    going = job.get("path") == str(path) and jobs.is_alive(job)
     st.button(
-        "Testing …" if going else "Find a learning rate", key="range.start", disabled=bool(going), icon=":material/search:",
+        "Testing …" if going else "Find a learning rate", key="range.start", disabled=going, icon=":material/search:",
         on_click=_start, args=(graph, where),
     )  # fmt: skip
     if going or path.exists():
-        st.fragment(_show, run_every=1.0 if going else None)(path, bool(going))
+        st.fragment(_show, run_every=1.0 if going else None)(path, going)
 
 
 def _path(graph: Graph, where: Places) -> Path:
@@ -51,23 +50,20 @@ def _start(graph: Graph, where: Places) -> None:
     document = path.with_suffix(".json")
     write_atomically(document, to_json(graph), durable=False)
     path.unlink(missing_ok=True)
-    process = start.spawn_cortex(["lr-range", str(document), "--json"], path.with_suffix(".log"), output=path)
-    st.session_state[session.RANGE] = {"path": str(path), "pid": process.pid, "started": process_started(process.pid)}
+    st.session_state[session.RANGE] = jobs.begin(["lr-range", str(document), "--json"], path.with_suffix(".log"), output=path)
 
 
 def _show(path: Path, going: bool) -> None:
     job = st.session_state.get(session.RANGE, {})
-    if going and process_started(job["pid"]) != job["started"]:
+    if going and not jobs.is_alive(job):
         st.rerun()
     events = EventReader(path).read()
     points = [event for event in events if event["event"] == "point"]
     if not points:
-        log = path.with_suffix(".log")
-        said = log.read_text(errors="replace").strip().splitlines() if log.exists() else []
         if going:
             st.status("Loading torch and the text", state="running")
         else:
-            st.error(plain(said[-1] if said else "The test ended without a word."))
+            st.error(plain(jobs.last_line(path.with_suffix(".log")) or "The test ended without a word."))
         return
     show_chart(_chart(points), key="train.range")
     found = next((event for event in events if event["event"] == "suggestion"), None)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -20,14 +19,13 @@ from cortex.corpus import CorpusError
 from cortex.graph import Graph, Node, to_json
 from cortex.honest import known_leaks, leaks
 from cortex.places import Places, write_atomically
-from cortex.processes import process_started
 from cortex.repeat import Repeat, repeat
 from cortex.run_length import length_on
 from cortex.runs import ACTIVE, RESUMABLE, Run, list_runs
 from cortex.statistics import known_statistics
 from cortex.store import Prepared
 from cortex.verbs.common import share_in
-from ui import reading, session
+from ui import jobs, reading, session
 from ui.plain import plain
 
 # A text up to this size is prepared at once; a larger one when the user says so.
@@ -128,24 +126,24 @@ def _watch_preparing(node: Node, where: Places) -> None:
 def measure_data(graph: Graph, prepared: Prepared, where: Places) -> None:
     """Where prepared data is not measured (statistics, reference perplexities): start doing it, show how far it is, rerun
     when it is done."""
-    jobs = st.session_state.setdefault(session.MEASURING, {})
-    if prepared.fingerprint not in jobs:
-        jobs[prepared.fingerprint] = _spawn_measure(graph, graph_source.source_node(graph), where)
+    measuring = st.session_state.setdefault(session.MEASURING, {})
+    if prepared.fingerprint not in measuring:
+        measuring[prepared.fingerprint] = _spawn_measure(graph, graph_source.source_node(graph), where)
     _watch_measuring(prepared)
 
 
 @st.fragment(run_every=0.5)
 def _watch_measuring(prepared: Prepared) -> None:
-    jobs = st.session_state.setdefault(session.MEASURING, {})
-    alive, said = _heard(jobs.get(prepared.fingerprint, {}))
+    measuring = st.session_state.setdefault(session.MEASURING, {})
+    alive, said = _heard(measuring.get(prepared.fingerprint, {}))
     if known_statistics(prepared):
-        jobs.pop(prepared.fingerprint, None)
+        measuring.pop(prepared.fingerprint, None)
         st.rerun()
     if alive:
         _bar("Measuring the text", said or "starting")
         return
     st.error(plain(f"The text could not be measured: {said or 'the process ended without a word'}"), icon=":material/error:")
-    st.button("Try again", on_click=jobs.pop, args=(prepared.fingerprint, None), key="measure.again")
+    st.button("Try again", on_click=measuring.pop, args=(prepared.fingerprint, None), key="measure.again")
 
 
 def _bar(what: str, said: str) -> None:
@@ -157,10 +155,7 @@ def _bar(what: str, said: str) -> None:
 
 def _heard(job: dict[str, Any]) -> tuple[bool, str]:
     """Whether the process of a job still runs, and the last thing that it said."""
-    alive = job.get("started") is not None and process_started(job["pid"]) == job["started"]
-    log = Path(job.get("log", ""))
-    lines = log.read_text(errors="replace").splitlines() if log.is_file() else []
-    return alive, lines[-1] if lines else ""
+    return jobs.is_alive(job), jobs.last_line(job.get("log", ""))
 
 
 def _spawn_measure(graph: Graph, node: Node, where: Places) -> dict[str, Any]:
@@ -168,8 +163,7 @@ def _spawn_measure(graph: Graph, node: Node, where: Places) -> dict[str, Any]:
     job = where.store / fingerprints.fingerprint(node)
     document, log = job.with_suffix(".json"), job.with_suffix(".log")
     write_atomically(document, to_json(graph), durable=False)
-    process = spawn_cortex(["measure", str(document)], log)
-    return {"pid": process.pid, "started": process_started(process.pid), "log": str(log)}
+    return jobs.begin(["measure", str(document)], log)
 
 
 def _key(node: Node) -> str:
@@ -214,24 +208,6 @@ def train_command(run: Run) -> list[str]:
 def repeat_command(run: Run) -> Repeat:
     """The command that a person types to train the same run again."""
     return repeat(run, reading.columns(run).others, home=os.environ.get("CORTEXNODUS_HOME"))
-
-
-def spawn_cortex(arguments: list[str], log: Path, output: Path | None = None) -> subprocess.Popen[bytes]:
-    """The command line in a process of its own; what it says goes to the log, what it prints to `output`."""
-    with open(log, "wb") as errors, open(output or os.devnull, "wb") as printed:
-        return subprocess.Popen(
-            [sys.executable, "-m", "cortex", *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=printed,
-            stderr=errors,
-            start_new_session=True,
-            cwd=Path(__file__).parents[1],
-            env={**os.environ, "CORTEXNODUS_HOME": str(_home())},
-        )
-
-
-def _home() -> Path:
-    return Path(os.environ.get("CORTEXNODUS_HOME") or ".").absolute()
 
 
 def cost(graph: Graph, prepared: Prepared, parameters: int | None, where: Places) -> str:

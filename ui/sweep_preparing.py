@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import streamlit as st
 
 from cortex.graph import Graph, to_json
 from cortex.places import Places, write_atomically
-from cortex.processes import process_started
 from cortex.space import written
 from cortex.sweep_making import Settings
-from ui import start
+from ui import jobs
 from ui.plain import plain
 
 _JOB = "sweep.job"  # the preparation that this session started: process and log
@@ -31,8 +28,7 @@ def sweep_command(texts: list[str], settings: Settings, document: str) -> list[s
 
 def is_preparing() -> bool:
     """Whether the process that this session started is at work."""
-    job = st.session_state.get(_JOB, {})
-    return bool(job) and process_started(job["pid"]) == job["started"]
+    return jobs.is_alive(st.session_state.get(_JOB, {}))
 
 
 def prepare_first(graph: Graph, texts: list[str], settings: Settings, where: Places, count: int, going: bool) -> None:
@@ -52,9 +48,8 @@ def _begin_preparing(graph: Graph, texts: list[str], settings: Settings, where: 
     where.jobs.mkdir(parents=True, exist_ok=True)
     document = where.jobs / "sweep.json"
     write_atomically(document, to_json(graph), durable=False)
-    log = document.with_suffix(".log")
-    process = start.spawn_cortex([*sweep_command(texts, settings, str(document)), "--dry-run"], log)
-    st.session_state[_JOB] = {"pid": process.pid, "started": process_started(process.pid), "log": str(log)}
+    command = [*sweep_command(texts, settings, str(document)), "--dry-run"]
+    st.session_state[_JOB] = jobs.begin(command, document.with_suffix(".log"))
 
 
 def _watch() -> None:
@@ -66,6 +61,4 @@ def _watch() -> None:
 
 
 def _last_line() -> str:
-    log = Path(st.session_state.get(_JOB, {}).get("log", ""))
-    lines = log.read_text(errors="replace").splitlines() if log.is_file() else []
-    return lines[-1] if lines else ""
+    return jobs.last_line(st.session_state.get(_JOB, {}).get("log", ""))

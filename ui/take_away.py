@@ -18,7 +18,7 @@ from cortex.loggers import PACKAGES, installed, tensorboard_zip
 from cortex.measured import AXES
 from cortex.runs import Run
 from cortex.tables import to_file
-from ui import reading, run_files, session, start
+from ui import jobs, reading, run_files, session
 from ui.plain import plain
 from ui.theme import PALETTE
 
@@ -108,7 +108,7 @@ def _make(runs: Sequence[Run], axis: str, key: str) -> dict[str, Any]:
 def _run_command(arguments: Sequence[str], what: str, log: Path, output: Path | None = None) -> str:
     """Run the command line to its end, saying what it does; why it failed comes out, empty where it did not."""
     with st.spinner(f"{what} …", show_time=True):
-        code = start.spawn_cortex(list(arguments), log, output).wait()
+        code = jobs.spawn_cortex(list(arguments), log, output).wait()
     said = log.read_text(errors="replace").strip()
     log.unlink(missing_ok=True)
     return "" if code == 0 else said.splitlines()[-1] if said else f"it ended with status {code}"
