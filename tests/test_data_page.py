@@ -188,6 +188,16 @@ def test_a_full_disk_is_said_and_the_page_stays_usable(home: Places, make_graph:
     assert sound(test.run()).get("progress")
 
 
+def test_a_full_disk_is_said_where_a_prepared_text_is_to_be_measured(home: Places, make_graph: MakeGraph) -> None:
+    graph = uploaded(home, make_graph)
+    prepare(graph.node("data"), home.store)
+    name = documents.create(home.documents, graph)
+    with disk_with_room_for(100):
+        test = sound(page("data", doc=name))
+    assert "The preparation cannot be started: File too large" in words(test)
+    assert "Measuring the text" in "".join(bar.proto.text for bar in sound(test.run()).get("progress"))
+
+
 def open_part(test: AppTest, name: str) -> AppTest:
     """Unfold a part of the page."""
     test.session_state[f"data.open.{name}"] = True

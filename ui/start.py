@@ -86,11 +86,10 @@ def prepare_data(graph: Graph, where: Places) -> None:
             st.info(f"The text ({units.size(size)}) is not tokenised yet; shapes and parameters wait for its vocabulary.")
             if not st.button("Tokenise the text", help="Reads the whole text once; the result is kept on disk."):
                 return
-        try:
-            st.session_state[session.PREPARING] = {"key": _key(node), **_spawn_measure(graph, node, where)}
-        except OSError as error:  # a full disk
-            st.error(plain(f"The preparation cannot be started: {error.strerror}, in {where.store}"), icon=":material/error:")
+        begun = _begin_measure(graph, node, where)
+        if begun is None:
             return
+        st.session_state[session.PREPARING] = {"key": _key(node), **begun}
     _watch_preparing(node, where)
 
 
@@ -128,7 +127,10 @@ def measure_data(graph: Graph, prepared: Prepared, where: Places) -> None:
     when it is done."""
     measuring = st.session_state.setdefault(session.MEASURING, {})
     if prepared.fingerprint not in measuring:
-        measuring[prepared.fingerprint] = _spawn_measure(graph, graph_source.source_node(graph), where)
+        begun = _begin_measure(graph, graph_source.source_node(graph), where)
+        if begun is None:
+            return
+        measuring[prepared.fingerprint] = begun
     _watch_measuring(prepared)
 
 
@@ -158,12 +160,17 @@ def _heard(job: dict[str, Any]) -> tuple[bool, str]:
     return jobs.is_alive(job), jobs.last_line(job.get("log", ""))
 
 
-def _spawn_measure(graph: Graph, node: Node, where: Places) -> dict[str, Any]:
-    where.store.mkdir(parents=True, exist_ok=True)
+def _begin_measure(graph: Graph, node: Node, where: Places) -> dict[str, Any] | None:
+    """The job that prepares and measures the text of a node; None, told, where the disk is full."""
     job = where.store / fingerprints.fingerprint(node)
     document, log = job.with_suffix(".json"), job.with_suffix(".log")
-    write_atomically(document, to_json(graph), durable=False)
-    return jobs.begin(["measure", str(document)], log)
+    try:
+        where.store.mkdir(parents=True, exist_ok=True)
+        write_atomically(document, to_json(graph), durable=False)
+        return jobs.begin(["measure", str(document)], log)
+    except OSError as error:
+        st.error(plain(f"The preparation cannot be started: {error.strerror}, in {where.store}"), icon=":material/error:")
+        return None
 
 
 def _key(node: Node) -> str:
