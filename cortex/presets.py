@@ -71,6 +71,11 @@ def tidy(graph: Graph) -> Graph:
     return graph.move(layout)
 
 
+def is_tidy(graph: Graph) -> bool:
+    """Whether every node lies where `tidy` puts it, so that nobody's own order is lost by tidying again."""
+    return tidy(graph).layout == graph.layout
+
+
 def place_behind(graph: Graph, node_id: str | None) -> tuple[float, float]:
     """A free place for a new card: beside this node as `tidy` would go on, or below it; without a node below all cards."""
     if node_id is None or node_id not in graph.layout:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import difflib
-import functools
 from collections.abc import Collection, Mapping
 from typing import Any
-
-import torch
 
 from cortex.call import Call
 from cortex.checks import Issue, Wiring
 from cortex.compared import not_compared
+from cortex.counted import parameter_count
 from cortex.graph import Graph, Node
 from cortex.kind import ANY, Kind, Sizes
 from cortex.params import AUTO, FROM_INPUT, FROM_VOCABULARY, complete, problems
@@ -259,15 +257,9 @@ class Resolver:
             return 0
         if None in values.values() or any(issue.node == node.id for issue in self.issues):
             return None
-        return _parameter_count(kind, tuple(values.items()))
+        return parameter_count(kind, tuple(values.items()))
 
 
 def _shown(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}…"
-
-
-@functools.lru_cache(maxsize=4096)
-def _parameter_count(kind: Kind, values: tuple[tuple[str, Any], ...]) -> int:
-    with torch.device("meta"):
-        return sum(parameter.numel() for parameter in kind.cls(**dict(values)).parameters())

@@ -1,5 +1,8 @@
 """The model as a script of its own."""
 
-from ui import export_page
+from ui import page
+
+with page.loading("Export"):
+    from ui import export_page
 
 export_page.show()

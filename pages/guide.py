@@ -1,3 +1,6 @@
-from ui import guide_page
+from ui import page
+
+with page.loading("Guide"):
+    from ui import guide_page
 
 guide_page.show()

@@ -1,5 +1,8 @@
 """One run, whole."""
 
-from ui import run_page
+from ui import page
+
+with page.loading("Run"):
+    from ui import run_page
 
 run_page.show()

@@ -1,5 +1,8 @@
 """Sweeps: what was tried, what is best so far."""
 
-from ui import sweep_page
+from ui import page
+
+with page.loading("Sweeps"):
+    from ui import sweep_page
 
 sweep_page.show()

@@ -1,5 +1,8 @@
 """Watch a run, stop it, start another."""
 
-from ui import train_page
+from ui import page
+
+with page.loading("Train"):
+    from ui import train_page
 
 train_page.show()

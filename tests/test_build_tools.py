@@ -13,6 +13,7 @@ from streamlit.testing.v1 import AppTest
 from cortex import documents
 from cortex.graph import Graph
 from cortex.places import Places
+from cortex.presets import is_tidy, tidy
 from ui import session
 
 BUILD = Path(__file__).parents[1] / "pages" / "build.py"
@@ -117,6 +118,23 @@ def test_a_node_is_duplicated_moved_and_taken_out(name: str, graph: Callable[[],
     assert graph().out_of("block_3")[0].target == "block_1"
     click(test, "Take out of the chain")
     assert "block_1" not in graph() and graph().out_of("block_3")[0].target == "block_4"
+
+
+def test_copies_in_a_tidy_graph_leave_it_tidy_and_a_moved_node_stays_where_it_was_put(
+    home: Places, name: str, graph: Callable[[], Graph]
+) -> None:
+    documents.update(home.documents, name, tidy)
+    test = build(name, "block_1")
+    click(test, "Duplicate")
+    assert is_tidy(graph()) and len(graph().of_kind("GPTBlock")) == 3
+    documents.update(home.documents, name, lambda graph: graph.move({"norm": (7.0, 900.0)}))
+    click(test, "Duplicate")
+    assert graph().layout["norm"] == (7.0, 900.0) and len(graph().of_kind("GPTBlock")) == 4
+
+
+def test_a_kept_copy_is_told_without_moving_the_page(name: str) -> None:
+    test = click(build(name), "Keep a copy")
+    assert "is kept" in test.toast[0].value and not test.warning
 
 
 def test_a_setting_is_made_in_all_nodes_of_a_kind_on_request(name: str, graph: Callable[[], Graph]) -> None:

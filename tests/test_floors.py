@@ -28,9 +28,9 @@ FLOORS: dict[int, tuple[str, ...]] = {
         "cortex.metrics", "cortex.optimize", "cortex.step_losses", "cortex.tokenizer", "cortex.work_folder",
     ),
     2: (
-        "cortex.backward", "cortex.curves", "cortex.declaration", "cortex.drawing", "cortex.evaluate", "cortex.files",
-        "cortex.history", "cortex.hub_data", "cortex.litegraph", "cortex.preview", "cortex.rows", "cortex.runs",
-        "cortex.saves", "cortex.steps", "cortex.tokenizer_training",
+        "cortex.backward", "cortex.counted", "cortex.curves", "cortex.declaration", "cortex.drawing", "cortex.evaluate",
+        "cortex.files", "cortex.history", "cortex.hub_data", "cortex.litegraph", "cortex.preview", "cortex.rows",
+        "cortex.runs", "cortex.saves", "cortex.steps", "cortex.tokenizer_training",
     ),
     3: (
         "cortex.asked", "cortex.conditions", "cortex.creating", "cortex.documents", "cortex.encode", "cortex.examples",

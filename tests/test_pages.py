@@ -54,6 +54,15 @@ def open_document(home: Places, make_graph: MakeGraph) -> str:
     return documents.create(home.documents, with_uploaded_text(make_graph(), home))
 
 
+def test_a_page_says_that_it_is_being_loaded_while_its_imports_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ui.page._loaded", set())
+    program = "import streamlit as st\nfrom ui import page\nwith page.loading('Build'):\n    {}\nst.text('drawn')"
+    test = sound(AppTest.from_string(program.format("st.stop()")).run())
+    assert "Loading Build" in words(test)
+    test = sound(AppTest.from_string(program.format("pass")).run())
+    assert "Loading" not in words(test) and test.text[0].value == "drawn"
+
+
 @pytest.mark.parametrize("name", PAGES[1:])
 def test_a_page_without_any_run_says_what_to_do_next(name: str, home: Places) -> None:
     test = sound(page(name))

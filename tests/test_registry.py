@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 import cortex.builder  # noqa: F401  fills the registry
+from cortex.counted import parameter_count
 from cortex.kind import ANY, Kind
 from cortex.params import AUTO, FROM_VOCABULARY, Bool, Choice, Float, Int, Text
 from cortex.registry import KINDS, divides, register
@@ -233,6 +234,8 @@ def test_the_minimum_and_the_maximum_of_every_setting_construct(name: str, setti
     with torch.device("meta"):  # the largest take no memory there
         module = kind.cls(**values)
     assert all(parameter.is_meta for parameter in module.parameters())
+    counted = parameter_count(kind, tuple(values.items()))
+    assert counted == sum(parameter.numel() for parameter in module.parameters())
 
 
 def fitting(kind: Kind, setting: str, value: Any) -> dict[str, Any]:

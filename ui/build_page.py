@@ -38,6 +38,7 @@ def show() -> None:
 def _editor(graph: Graph) -> None:
     planned, prepared = start.look(graph, session.where(), wait=False)
     page.begin()
+    st.set_page_config(initial_sidebar_state="expanded")  # the gallery has closed it; one that the visitor closes stays closed
     session.show_notice()
     bar = st.container()
     _canvas(planned)  # first of all, so that an edit shows on it while the rest is still being made

@@ -94,4 +94,4 @@ def _remove(name: str, where: Places) -> None:
         session.notify("It was removed before.")
     else:
         st.session_state.get(session.MEASURING, {}).pop(name, None)
-        session.notify(f"Removed; {units.size(freed)} freed.")
+        session.notify(f"Removed; {units.size(freed)} freed.", done=True)

@@ -10,7 +10,7 @@ import streamlit as st
 
 from cortex.elements import MOST_NOTE
 from cortex.graph import Edge, Graph, Node
-from cortex.presets import place_behind, place_between
+from cortex.presets import is_tidy, place_behind, place_between, tidy
 from cortex.registry import ordered
 from cortex.rework import duplicate, insert_on_edge, move_along, rename_node, take_out
 from ui import forms, session
@@ -108,6 +108,8 @@ def _duplicate(node_id: str, times: int) -> None:
         if node_id not in graph:
             return graph
         after, made = duplicate(graph, node_id, times)
+        if is_tidy(graph):
+            return tidy(after)
         after = replace(after, layout=graph.layout)
         for before, copy in itertools.pairwise([node_id, *made]):
             after = after.move({copy: place_behind(after, before)})
@@ -149,6 +151,8 @@ def _insert(edge: tuple[str, str, str], kind: str) -> None:
     def change(graph: Graph) -> Graph:
         nonlocal added
         after, added = insert_on_edge(graph, Edge(*edge), kind)
+        if is_tidy(graph):
+            return tidy(after)
         return after.move({added: place_between(graph, *edge[:2])})
 
     session.edit(change)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import streamlit as st
@@ -18,8 +20,26 @@ h3 {font-size: 1.1rem !important; padding: 0.3rem 0 !important;}
 [data-testid="stMetricValue"] {font-size: 1.35rem; font-variant-numeric: tabular-nums;}
 [data-testid="stSidebarHeader"] {height: 3.2rem; margin: 0;}
 [data-testid="stSidebarUserContent"] {padding: 0 1.1rem 1rem;}
+[data-testid="stToastContainer"] {top: auto; bottom: 1rem;}
 </style>
 """
+
+_loaded: set[str] = set()  # pages that this server has shown
+
+
+@contextmanager
+def loading(name: str) -> Iterator[None]:
+    """Says that a page is being loaded while its imports run: the first that needs torch takes seconds, once a server. The page
+    is then drawn from the start, so that nothing on it stands a place further down than at the next run."""
+    if name in _loaded:
+        yield
+        return
+    begin()
+    what = "" if "torch" in sys.modules else " and torch: some seconds, once after each start of the server"
+    st.info(f"Loading {name}{what}", icon=":material/hourglass_top:")
+    yield
+    _loaded.add(name)
+    st.rerun()
 
 
 @st.cache_resource(show_spinner=False)

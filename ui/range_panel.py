@@ -79,7 +79,7 @@ def _show(path: Path, going: bool) -> None:
 
 def _use(lr: float) -> None:
     session.edit(lambda graph: graph.with_training("lr", lr))
-    session.notify(f"The learning rate of the graph is {lr:g} now.")
+    session.notify(f"The learning rate of the graph is {lr:g} now.", done=True)
 
 
 def _chart(points: list[dict[str, Any]]) -> go.Figure:

@@ -28,7 +28,7 @@ def recipe_panel(graph: Graph) -> None:
 
 def _apply(name: str) -> None:
     session.edit(lambda graph: apply_recipe(graph, name))
-    session.notify(f"The recipe {name} is in the graph; every setting can be changed further.")
+    session.notify(f"The recipe {name} is in the graph; every setting can be changed further.", done=True)
 
 
 def _shown(value: object) -> str:

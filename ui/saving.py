@@ -42,4 +42,4 @@ def _keep(graph: Graph, name: str, replace: bool) -> None:
     except OSError as error:  # a full disk
         session.notify(f"The copy cannot be kept: {error.strerror}, in {session.where().saves}. Make room and try again.")
     else:
-        session.notify(f"{name.strip()} is kept; the first page of Build lists it.")
+        session.notify(f"{name.strip()} is kept; the first page of Build lists it.", done=True)

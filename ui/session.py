@@ -26,7 +26,7 @@ SELECTED = "selected"  # id of the selected node, or None
 EDGE = "selected_edge"  # (source, target, port) of the selected edge, or None
 CANVAS = "canvas"  # what was last sent to and received from the canvas
 RUN = "run"  # folder name of the run that the Train page shows
-NOTICE = "notice"  # a line to show once, at the next script run
+NOTICE = "notice"  # a line to show once, at the next script run, and whether it tells of something done
 PREPARING = "preparing"  # the data preparation that this session started: key of the data, process, log, or its error
 MEASURING = "measuring"  # of each prepared data set that is being measured: process and log
 TEXT = "data_text"  # the source that the Data page shows: kind and params; None while it is the graph's own
@@ -234,15 +234,17 @@ def canvas() -> dict[str, Any]:
     return st.session_state.setdefault(CANVAS, {})
 
 
-def notify(text: str) -> None:
-    """Show a line at the next script run."""
-    st.session_state[NOTICE] = text
+def notify(text: str, *, done: bool = False) -> None:
+    """Show a line at the next script run: that something was done, which passes, or what stands in the way, which stays."""
+    st.session_state[NOTICE] = (text, done)
 
 
 def show_notice() -> None:
     """Show the line that the last run left, once."""
-    text = st.session_state.pop(NOTICE, None)
-    if text:
+    text, done = st.session_state.pop(NOTICE, ("", False))
+    if done:
+        st.toast(plain(text), icon=":material/check:", duration="long")
+    elif text:
         st.warning(plain(text), icon=":material/info:")
 
 

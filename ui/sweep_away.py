@@ -53,7 +53,7 @@ def _archive(sweep: Sweep, away: bool) -> None:
         session.notify(str(error))
         return
     if away:
-        session.notify(f"{name_of(sweep)} is archived; “List archived too” shows it.")
+        session.notify(f"{name_of(sweep)} is archived; “List archived too” shows it.", done=True)
         st.query_params.pop("sweep", None)
 
 

@@ -27,7 +27,7 @@ from ui.train_details import details
 
 _POLL_SECONDS, _IDLE_SECONDS = 1.0, 5.0
 _CHART_SECONDS = ((100, 2.0), (1000, 4.0), (float("inf"), 8.0))  # up to so many points: seconds between drawings
-_CHOICE = "train.choice"
+_CHOICE, _MORE = "train.choice", "train.more"
 
 
 def show() -> None:
@@ -120,7 +120,7 @@ def _new_run() -> None:
         go, more = st.columns([3, 1])
         if go.button(label, type="primary", width="stretch", icon=":material/play_arrow:"):
             _watch(start.start_run(graph, prepared, where))
-        with more.popover("More", width="stretch"):
+        with more.popover("More", width="stretch", key=_MORE, on_change="rerun"):
             _other_starts(graph, prepared, where)
         st.caption(start.cost(graph, prepared, planned.total, where))
 
@@ -141,8 +141,12 @@ def _other_starts(graph: Graph, prepared: Prepared, where: Places) -> None:
         graph = graph.with_training("max_minutes", float(minutes))
     turns = "one after the other" if slots() == 1 else f"{slots()} at a time"
     st.caption("1 run" if seeds == 1 else f"{seeds} runs, {turns}, from seed {train_config(graph).seed} on")
-    if st.button("Train", key="start.go", type="primary", width="stretch"):
+    if st.button("Train", key="start.go", type="primary", width="stretch", on_click=_close_more):
         _watch(start.start_run(graph, prepared, where) if seeds == 1 else start.start_seeds(graph, prepared, where, seeds)[0])
+
+
+def _close_more() -> None:
+    st.session_state[_MORE] = False
 
 
 def _live(run: Run, state_before: str) -> None:

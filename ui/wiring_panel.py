@@ -159,4 +159,4 @@ def _keep(name: str) -> None:
     graph = session.graph()
     if graph is not None and name in graph.templates:
         path = templates.save(session.where().templates, graph.templates, name)
-        session.notify(f"Template {name} is kept as {path.name}; Add a node offers it in every graph.")
+        session.notify(f"Template {name} is kept as {path.name}; Add a node offers it in every graph.", done=True)
