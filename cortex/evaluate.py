@@ -17,6 +17,8 @@ from torch import Tensor, nn
 
 from cortex.blocks import Batch, text_batches
 
+BATCH_TOKENS = 8192  # tokens that are read at once
+
 
 class Counts(Protocol):
     """What counts how often one loss is right (scores.Tally): sums that are added up over batches and processes."""
@@ -60,7 +62,7 @@ def evaluate(
     *,
     loss: str | None = None,
     text_bytes: int | None = None,
-    batch_tokens: int = 8192,
+    batch_tokens: int = BATCH_TOKENS,
     should_stop: Callable[[], bool] = lambda: False,
     part: tuple[int, int] = (0, 1),
     total: Callable[[Tensor], Tensor] = lambda sums: sums,

@@ -11,7 +11,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from cortex.blocks import Batch, Blocks, text_batches
-from cortex.evaluate import Evaluation, evaluate, judge
+from cortex.evaluate import BATCH_TOKENS, Evaluation, evaluate, judge
 from cortex.examples import Examples, row_batches
 from cortex.masking import Batches, Hiding, hidden_alike
 from cortex.rows import IGNORED, RowArrays
@@ -68,16 +68,35 @@ def judged(
         text_bytes, should_stop, part, total: as in `evaluate`.
     """
     how = {"should_stop": should_stop, "part": part, "total": total}
-    targets = [getattr(getattr(model, name, None), "target", "Label") for name in getattr(model, "loss_weights", {})]
-    if not isinstance(split, RowArrays) and targets in ([], ["Label"]):
+    if not is_scored(targets_of(model), isinstance(split, RowArrays)):
         return evaluate(model, split, seq_len, text_bytes=text_bytes, **how)
     task = split.task if isinstance(split, RowArrays) else "Text"
     batches = judging_feed(split, model, seq_len=seq_len, eos=eos, vocabulary=vocabulary, scored=True)
     return judge(model, batches, tallies=tallies(model, labels, task), text_bytes=text_bytes, **how)
 
 
+def targets_of(model: nn.Module) -> list[str]:
+    """What each loss of a model compares its scores with."""
+    return [getattr(getattr(model, name, None), "target", "Label") for name in getattr(model, "loss_weights", {})]
+
+
+def is_scored(targets: Sequence[str], rows: bool) -> bool:
+    """Whether an evaluation computes all scores, for metrics: but where the next tokens of a text are all that is learned.
+
+    Args:
+        targets: of the losses.
+        rows: whether the data is the rows of a task.
+    """
+    return rows or list(targets) not in ([], ["Label"])
+
+
+def tokens_at_once(scored: bool, seq_len: int, vocabulary: int, batch_tokens: int = BATCH_TOKENS) -> int:
+    """Most tokens of a batch that is evaluated, rows of at most `seq_len`."""
+    return min(batch_tokens, max(seq_len, _MOST_SCORES // vocabulary)) if scored else batch_tokens
+
+
 def judging_feed(
-    split: Split, model: nn.Module, *, seq_len: int, eos: int, vocabulary: int, scored: bool, batch_tokens: int = 8192
+    split: Split, model: nn.Module, *, seq_len: int, eos: int, vocabulary: int, scored: bool, batch_tokens: int = BATCH_TOKENS
 ) -> Iterator[tuple[Batch, list[str] | None]]:
     """Every token or example of a split once, in batches, each with the losses that it counts for; None for all.
 
@@ -86,8 +105,7 @@ def judging_feed(
     Args:
         scored: whether all scores are computed, so that batches have to be smaller.
     """
-    if scored:
-        batch_tokens = min(batch_tokens, max(seq_len, _MOST_SCORES // vocabulary))
+    batch_tokens = tokens_at_once(scored, seq_len, vocabulary, batch_tokens)
 
     def batches() -> Iterator[Batch]:
         if isinstance(split, RowArrays):

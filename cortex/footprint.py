@@ -7,7 +7,6 @@ that what autograd keeps for the way back is in it and what is thrown away is no
 from __future__ import annotations
 
 import functools
-import inspect
 import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from torch.utils._pytree import tree_iter
 
 from cortex.builder import Call, Model, Plan, train_config
 from cortex.config import TrainConfig
-from cortex.evaluate import evaluate
+from cortex.feed import is_scored, tokens_at_once
 from cortex.losses import most_rows
 from cortex.optimize import make_optimizer
 from cortex.params import complete
@@ -30,8 +29,6 @@ from cortex.registry import KINDS
 # Buffers of logits alive at once in the chunked loss: the logits and what becomes of them (torch.nn.functional).
 _CHUNK_BUFFERS = 2
 _FLOAT = 4
-# Tokens of a batch of evaluate().
-BATCH_TOKENS: int = inspect.signature(evaluate).parameters["batch_tokens"].default
 
 
 @dataclass(frozen=True)
@@ -70,7 +67,7 @@ def footprint(planned: Plan, rows: int = 0, validation_rows: int = 0) -> Footpri
     if planned.issues or planned.total is None:
         raise ValueError("only a plan without issues, of data that is prepared, has a footprint")
     config = train_config(planned.graph)
-    return _known(_Key(planned.calls, config, _most(planned.calls, rows), validation_rows))
+    return _known(_Key(planned.calls, config, _most(planned.calls, rows), planned.vocabulary, validation_rows))
 
 
 def _most(calls: tuple[Call, ...], rows: int) -> int:
@@ -83,11 +80,15 @@ def _most(calls: tuple[Call, ...], rows: int) -> int:
 class _Key:
     """Calls and settings as something that a cache can look up."""
 
-    def __init__(self, calls: tuple[Call, ...], config: TrainConfig, rows: int, validation_rows: int) -> None:
+    def __init__(self, calls: tuple[Call, ...], config: TrainConfig, rows: int, vocabulary: int, validation_rows: int) -> None:
         self.calls, self.config, self.rows = calls, config, rows
         # As many as a batch of an evaluation can have, so that a longer text makes no new footprint.
-        length = empty_batch(calls)["inputs"].size(1)
-        self.validation_rows = min(max(1, BATCH_TOKENS // length), validation_rows or BATCH_TOKENS)
+        batch = empty_batch(calls)
+        targets = [call.args["target"] for call in calls if KINDS[call.kind].role == "loss"]
+        self.scored = is_scored(targets, rows="lengths" in batch)
+        length = batch["inputs"].size(1)
+        most = max(1, tokens_at_once(self.scored, length, vocabulary) // length)
+        self.validation_rows = min(most, validation_rows or most)
         # Names, files and rates change no size.
         self._facts = repr([(call.node, call.kind, call.args, call.inputs, call.head) for call in calls]), (
             config.optimizer, config.ema > 0, rows, self.validation_rows,
@@ -116,7 +117,7 @@ def _known(key: _Key) -> Footprint:
         activations = alive.peak - before + _chunk(key.calls, model)
         del losses, batch
         kept = dict(nodes)
-        evaluation = _evaluation(model, key.calls, key.validation_rows, alive)
+        evaluation = _evaluation(model, key, alive)
     return Footprint(weights, optimizer, gradients, activations, evaluation, kept, key.rows)
 
 
@@ -199,12 +200,17 @@ def _told_by_nodes(model: nn.Module, alive: _Alive) -> dict[str, int]:
 
 
 @torch.no_grad()
-def _evaluation(model: nn.Module, calls: tuple[Call, ...], rows: int, alive: _Alive) -> int:
+def _evaluation(model: nn.Module, key: _Key, alive: _Alive) -> int:
     """Most that is alive while a batch of a validation is computed, which has a size of its own."""
     model.eval()
     alive.peak = before = alive.now
-    model(empty_batch(calls, rows))
-    return alive.peak - before + _chunk(calls, model)
+    batch = empty_batch(key.calls, key.validation_rows)
+    if not key.scored:
+        model(batch)
+        return alive.peak - before + _chunk(key.calls, model)
+    for name, scores in model.outputs(batch).items():  # as judge() has them: all at once, then one loss after the other
+        getattr(model, name)(scores, batch)
+    return alive.peak - before
 
 
 def _compare_all(model: nn.Module, calls: tuple[Call, ...]) -> None:

@@ -21,7 +21,7 @@ from cortex.places import write_atomically
 from cortex.run_summary import recorded, shown, summary_of
 from cortex.runs import ACTIVE, Run, RunError, list_runs
 
-FOLDER, VERSION = ".index", 1
+FOLDER, VERSION = ".index", 2
 _KEEP_SECONDS = 30.0  # between two times that what is known of a run that is going on is kept
 Row = dict[str, Any]
 

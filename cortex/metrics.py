@@ -19,7 +19,7 @@ _NEEDED = {"train": ("step", "tokens", "loss", "elapsed"), "validation": ("step"
 _NUMBERS = frozenset(
     (
         "step", "tokens", "loss", "elapsed", "time", "epoch", "lr", "grad_norm", "tokens_per_second", "steps", "last_step",
-        "steps_per_epoch", "eval_every", "hold_steps", "seconds_per_step", "parameters", "vocabulary", "train_tokens",
+        "steps_per_epoch", "eval_every", "hold_steps", "seconds_per_step", "parameters", "vocabulary", "labels", "train_tokens",
         "validation_tokens", "validation_bytes", "validation_words", "threads", "processes",
     )
 )  # fmt: skip
@@ -40,8 +40,9 @@ _TRAIN_ANYHOW = re.compile(rb'"event"\s*:\s*"train"')
 
 
 _OF_START = (
-    "steps", "last_step", "steps_per_epoch", "parameters", "vocabulary", "device", "source", "tokenizer", "train_tokens",
-    "validation_tokens", "validation_bytes", "why_not_bits", "validation_words", "validation_text", "why_not_words",
+    "steps", "last_step", "steps_per_epoch", "parameters", "vocabulary", "labels", "device", "source", "tokenizer",
+    "train_tokens", "validation_tokens", "validation_bytes", "why_not_bits", "validation_words", "validation_text",
+    "why_not_words",
 )  # fmt: skip
 
 

@@ -16,8 +16,8 @@ from typing import Any
 import torch
 
 from cortex.checkpoints import save_weights
+from cortex.feed import is_scored, masked_losses, targets_of, tokens_at_once
 from cortex.follower import Follower
-from cortex.footprint import BATCH_TOKENS
 from cortex.forecast import Forecast, forecast
 from cortex.graph import Graph, to_document
 from cortex.machine import keep_pages
@@ -105,7 +105,11 @@ class _Probe(Follower):
         with contextlib.suppress(InterruptedError):
             self._validate()
         spent, count = time.perf_counter() - self._began, self.prepared.count("validation")
-        return spent * max(1.0, count / max(1, self._looks * BATCH_TOKENS))
+        targets, hidden = targets_of(self.model), len(masked_losses(self.model))
+        scored = is_scored(targets, self.prepared.task != "Text")
+        read = self._looks * tokens_at_once(scored, self.seq_len, self.prepared.vocab_size)
+        times = 2 if 0 < hidden < len(targets) else 1  # that the split is read
+        return spent * max(1.0, times * count / max(1, read))
 
     def _leaves_validation(self) -> bool:
         self._looks += 1

@@ -50,9 +50,9 @@ def curves_of(found: Comparison, places: Mapping[str, int], axis: str) -> list[C
     """The points of every run that can be read."""
     curves = []
     for subject in found.subjects:
-        vocabulary = subject.row["vocabulary"]
+        vocabulary, labels = subject.row["vocabulary"], subject.row["labels"]
         known = axis == "flops" and subject.graph is not None and isinstance(vocabulary, int)
-        flops = flops_per_token(subject.graph, vocabulary) if known else None
+        flops = flops_per_token(subject.graph, vocabulary, labels or None) if known else None
         curves.append(
             Curve(subject, CurveReader(subject.run.path / "metrics.jsonl").read(), places.get(subject.run.id, 0), flops)
         )

@@ -91,14 +91,12 @@ _UPWARDS = ("best_perplexity", "best_loss", "bits_per_byte", "word_perplexity", 
 
 def value(row: Row, key: str) -> Any:
     """What a run has in a column: a fact of its row, or a setting by its full or short name; None where it has none."""
-    if key == "error":
-        return " ".join(filter(None, (_without_folder(row), row.get("problem")))) or None
-    if key == "nodes":
-        return sum("." not in name for name in row.get("settings") or ()) or None
-    if key in RATES:
-        return (row.get("best_metrics") or {}).get(key)
-    if key in COLUMNS:
-        return row.get(key)
+    if key in COLUMNS:  # a table asks for thousands of these
+        if key == "error":
+            return " ".join(filter(None, (_without_folder(row), row.get("problem")))) or None
+        if key == "nodes":
+            return sum("." not in name for name in row.get("settings") or ()) or None
+        return (row.get("best_metrics") or {}).get(key) if key in RATES else row.get(key)
     settings = row.get("settings") or {}
     if key in settings:
         return settings[key]

@@ -62,4 +62,6 @@ def _remembered(question: Callable[[Sequence[Mapping[str, Any]]], list[str]], ro
 
 def differs(values: Iterable[Any]) -> bool:
     """Whether they are not all the same; 1 and True are not, nor are 0 and False."""
-    return len({json.dumps(found) if isinstance(found, list) else (type(found) is bool, found) for found in values}) > 1
+    told = (json.dumps(found) if isinstance(found, list) else (type(found) is bool, found) for found in values)
+    first = next(told, None)
+    return any(one != first for one in told)

@@ -14,9 +14,9 @@ from cortex.runs import ACTIVE, Run, RunError
 
 SUMMARY = (
     "run", "name", "state", "created", "source", "task", "step", "steps", "last_step", "progress", "epoch", "tokens",
-    "parameters", "vocabulary", "train_loss", "tokens_per_second", "mean_tokens_per_second", "elapsed", "seconds_left",
-    "best_loss", "best_perplexity", "has_perplexity", "best_step", "best_tokens", "best_elapsed", "bits_per_byte",
-    "why_not_bits", "word_perplexity",
+    "parameters", "vocabulary", "labels", "train_loss", "tokens_per_second", "mean_tokens_per_second", "elapsed",
+    "seconds_left", "best_loss", "best_perplexity", "has_perplexity", "best_step", "best_tokens", "best_elapsed",
+    "bits_per_byte", "why_not_bits", "word_perplexity",
     "why_not_words", "tokenizer", "data", "validation_text", "device", "error", "problem", "directory", "parent", "group",
     "unit", "metric", "best_metric", "best_metrics",
     "cut_rows", "sweep", "seed", "note", "tags", "starred", "archived",

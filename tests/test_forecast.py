@@ -18,6 +18,7 @@ from cortex.builder import build, plan, train_config
 from cortex.command import main
 from cortex.config import total_steps
 from cortex.data import prepare
+from cortex.feed import tokens_at_once
 from cortex.flops import flops_per_token
 from cortex.footprint import empty_batch, footprint
 from cortex.forecast import AMBER, GREEN, RED, Forecast, forecast, verdict
@@ -93,6 +94,17 @@ def test_activations_are_what_autograd_keeps_in_truth() -> None:
     head = 4 * (1000 * 128 + 1000 + 2 * 64 * 128)  # the chunked loss keeps the gradients of the head and of its input
     told = sum(footprint(planned).nodes.values())
     assert told == pytest.approx(sum(kept.values()) + head, rel=0.05)  # and values that are given on and not kept
+
+
+def test_an_evaluation_of_several_losses_has_the_scores_of_all_of_them_at_once(make_graph: MakeGraph) -> None:
+    one = preset("small").with_param("data", "seq_len", 128)
+    two = one.add(Node("head_2", "Linear", {})).connect("norm", "head_2")
+    two = two.add(Node("second", "Loss", {"target": "Offset", "offset": 2})).connect("head_2", "second")
+    first, both = (footprint(plan(graph, 17_741)).evaluation for graph in (one, two))
+    rows = tokens_at_once(True, 128, 17_741) // 128
+    scores = 4 * rows * 128 * 17_741
+    assert 3 * scores <= both < 3.5 * scores  # of each loss, and their logarithms in the cross-entropy
+    assert first < scores + 64 * MIB
 
 
 def test_a_subgraph_takes_what_its_parts_take() -> None:

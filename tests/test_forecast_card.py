@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import json
 import os
 import signal
 from pathlib import Path
@@ -17,6 +19,7 @@ from cortex.builder import plan
 from cortex.forecast import forecast
 from cortex.graph import Graph
 from cortex.places import Places, json_line
+from cortex.processes import process_started
 from cortex.room import Room
 from cortex.run_length import counts
 from cortex.store import Prepared
@@ -110,6 +113,52 @@ def test_a_probe_can_be_cancelled(home: Places, graph: Graph, monkeypatch: pytes
 
     monkeypatch.setattr(forecast_card.jobs, "spawn_cortex", lambda *_, **__: Going())
     test = press(card(home, graph), "Measure on this machine")
+    other = card(home, graph)
+    assert any(label(button) == "Cancel" for button in other.button), "another tab, or the page loaded again"
     test = press(test, "Cancel")
     assert ended == [(os.getpid(), signal.SIGTERM)]
-    assert any(label(button) == "Measure on this machine" for button in test.button)
+    for tab in (test, sound(other.run())):
+        assert any(label(button) == "Measure on this machine" for button in tab.button)
+
+
+def test_a_fragment_that_watches_a_cancelled_probe_draws_the_page_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a browser Cancel runs the fragment alone, which AppTest never does."""
+    path, job = tmp_path / "probe.jsonl", {"pid": os.getpid(), "started": process_started(os.getpid()) or 0}
+    path.with_suffix(".job").write_text(json.dumps(job))
+    monkeypatch.setattr(forecast_card.os, "kill", lambda pid, number: None)
+    forecast_card._cancel(path)
+
+    class Again(Exception):
+        pass
+
+    def rerun() -> None:
+        raise Again
+
+    monkeypatch.setattr(forecast_card.st, "rerun", rerun)
+    with pytest.raises(Again):
+        forecast_card._watch(path, job)
+
+
+def test_a_probe_is_started_once_however_often_it_is_asked_for(
+    home: Places, graph: Graph, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[Any] = []
+
+    class Going:
+        pid = os.getpid()
+
+    monkeypatch.setattr(forecast_card.start, "spawn_cortex", lambda *asked, **_: started.append(asked) or Going())
+    one, two = card(home, graph), card(home, graph)
+    press(one, "Measure on this machine")
+    press(two, "Measure on this machine")
+    assert len(started) == 1
+
+
+def test_a_disk_that_is_full_is_said(home: Places, graph: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(forecast_card, "write_atomically", full)
+    assert "It could not be measured: No space left on device" in words(press(card(home, graph), "Measure on this machine"))

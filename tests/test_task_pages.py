@@ -10,16 +10,21 @@ from test_pages import page, sound, words
 
 from cortex import documents
 from cortex.builder import plan
+from cortex.comparison import comparison
 from cortex.creating import create_run
 from cortex.data import prepare
+from cortex.flops import flops_per_token
 from cortex.gallery import EXAMPLES, MEASURED, example, graph_for
 from cortex.graph import Node
 from cortex.graph_source import source_node
 from cortex.places import Places, places
 from cortex.presets import PRESETS
+from cortex.report_charts import curves_of
+from cortex.run_summary import summary
 from cortex.runs import Run
 from cortex.statistics import statistics
 from cortex.worker import work
+from ui import reading
 
 NAMES = ("classifier", "ner", "encoder-decoder", "multi-token")
 ROOT = Path(__file__).parents[1]
@@ -56,6 +61,16 @@ def test_the_runs_page_lays_runs_of_several_tasks_over_each_other(runs: dict[str
     frame = test.dataframe[0].value
     assert {"task", "accuracy", "F1"} <= set(frame.columns)
     assert frame.set_index("name")["perplexity"].isna()[["classifier", "ner"]].all()
+
+
+def test_flops_are_known_of_every_task_on_the_runs_page_and_in_a_report(runs: dict[str, Run], root: Path) -> None:
+    where = places({"CORTEXNODUS_HOME": str(root)})
+    drawn = curves_of(comparison(list(runs.values())), {}, "flops")
+    told = {curve.subject.name: curve.flops for curve in drawn}
+    for name, run in runs.items():
+        prepared = prepare(source_node(run.graph()), where.store)
+        expected = flops_per_token(run.graph(), *prepared.sizes)
+        assert expected and reading.flops_of(run) == reading.flops_of(run, summary(run)) == told[name] == expected, name
 
 
 @pytest.mark.parametrize(

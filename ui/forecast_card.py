@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import signal
+import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -26,7 +27,8 @@ from cortex.store import Prepared
 from ui import jobs, session
 from ui.plain import plain
 
-_JOB = "forecast.job"  # the probe that this session started: file, process
+_MINE = "forecast.mine"  # the file of the probe that this session started last
+_STARTING = threading.Lock()  # two tabs can press at once, each in a thread of its own
 _SECONDS = 20  # that a probe takes, about: loading, warming up, six seconds of steps, a part of a validation
 
 
@@ -130,17 +132,16 @@ def _make_causal(node_id: str, field: str) -> None:
 def _measured(graph: Graph, found: Forecast, where: Places, key: str) -> None:
     """What a probe of this graph has told, or the button that starts one."""
     path = where.jobs / f"probe-{key}.jsonl"
-    job = st.session_state.get(_JOB, {})
-    going = job.get("path") == str(path) and jobs.is_alive(job)
+    job = _job(path)
     events = EventReader(path).read() if path.exists() else []
     told = next((event for event in events if event.get("event") == "probe"), None)
-    if going and told is None:
-        st.fragment(_watch, run_every=0.5)(path)
+    if jobs.is_alive(job) and told is None:
+        st.fragment(_watch, run_every=0.5)(path, job)
         return
     words, go = st.columns([4.2, 1.8], vertical_alignment="center")
     if told:
         words.markdown(_found(told, found))
-    elif job.get("path") == str(path) and not going:
+    elif job:
         words.caption(plain(_why(path)))
     else:
         words.caption(f"How fast is that here? Takes about {_SECONDS} s of both cores; nothing is kept.")
@@ -159,30 +160,54 @@ def _found(told: dict[str, Any], found: Forecast) -> str:
     )
 
 
-def _watch(path: Path) -> None:
-    if not jobs.is_alive(st.session_state.get(_JOB, {})):
+def _watch(path: Path, job: dict[str, int]) -> None:
+    if _job(path) != job or not jobs.is_alive(job):  # Cancel runs this fragment alone
         st.rerun()
     done = sum(event.get("event") == "step" for event in EventReader(path).read())
     words, stop = st.columns([4.2, 1.8], vertical_alignment="center")
     words.status(f"Measuring: {done} steps made" if done else "Loading torch and the text", state="running")
-    stop.button("Cancel", key="forecast.cancel", width="stretch", on_click=_cancel, icon=":material/close:")
+    stop.button("Cancel", key="forecast.cancel", width="stretch", on_click=_cancel, args=(path,), icon=":material/close:")
+
+
+def _job(path: Path) -> dict[str, int]:
+    """The process of a probe, `pid` and `started`, beside its file, so that every tab and a reload know it; empty for none."""
+    try:
+        job = json.loads(path.with_suffix(".job").read_text())
+        return {"pid": int(job["pid"]), "started": int(job["started"])}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
 
 
 def _start(graph: Graph, path: Path, where: Places) -> None:
-    where.jobs.mkdir(parents=True, exist_ok=True)
-    document = path.with_suffix(".json")
-    write_atomically(document, to_json(graph), durable=False)
+    """Start a probe of this graph, unless one is going on; one that this session has left behind is ended."""
+    with _STARTING:
+        if jobs.is_alive(_job(path)):
+            return
+        before = st.session_state.pop(_MINE, None)
+        if before and before != str(path):
+            _cancel(Path(before))
+        try:
+            where.jobs.mkdir(parents=True, exist_ok=True)
+            document = path.with_suffix(".json")
+            write_atomically(document, to_json(graph), durable=False)
+            path.unlink(missing_ok=True)
+            job = jobs.begin(["probe", str(document), "--json"], path.with_suffix(".log"), output=path)
+            write_atomically(path.with_suffix(".job"), json.dumps(job), durable=False)
+        except OSError as error:
+            session.notify(f"It could not be measured: {error.strerror}: {where.jobs}")
+            return
+        st.session_state[_MINE] = str(path)
+
+
+def _cancel(path: Path) -> None:
+    """End the probe; one that has told already keeps what it told."""
+    job = _job(path)
+    if not jobs.is_alive(job):
+        return
+    with suppress(ProcessLookupError):
+        os.kill(job["pid"], signal.SIGTERM)
+    path.with_suffix(".job").unlink(missing_ok=True)
     path.unlink(missing_ok=True)
-    st.session_state[_JOB] = jobs.begin(["probe", str(document), "--json"], path.with_suffix(".log"), output=path)
-
-
-def _cancel() -> None:
-    job = st.session_state.pop(_JOB, {})
-    if jobs.is_alive(job):
-        with suppress(ProcessLookupError):
-            os.kill(job["pid"], signal.SIGTERM)
-    if job.get("path"):
-        Path(job["path"]).unlink(missing_ok=True)
 
 
 def _why(path: Path) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -68,19 +68,20 @@ def curves(runs: Iterable[Run], root: Path, names: dict[str, str], *, flops: boo
     ]
 
 
-def flops_of(run: Run, vocabulary: int | None = None) -> float | None:
+def flops_of(run: Run, row: Mapping[str, Any] | None = None) -> float | None:
     """FLOPs of training this run on one token; None where they cannot be told.
 
     Args:
-        vocabulary: tokens of its data, where the caller knows that already.
+        row: its summary, where the caller has it: what its data is like then need not be read from its events.
     """
     try:
         found = os.stat(run.path / "run.json")
     except OSError:
         return None
-    vocabulary = vocabulary or columns(run).start.get("vocabulary")
+    known = row if row and row["vocabulary"] else columns(run).start
+    sizes = (size if type(size := known.get(name)) is int and size > 0 else None for name in ("vocabulary", "labels"))
     mark = found.st_ino, found.st_size, found.st_mtime_ns
-    return _flops(str(run.path), mark, vocabulary if type(vocabulary) is int else None)
+    return _flops(str(run.path), mark, *sizes)
 
 
 def levels(runs: list[Run], store: Path) -> dict[str, float]:
@@ -96,11 +97,11 @@ def _curve_reader(path: str) -> tuple[threading.Lock, CurveReader]:
 
 
 @st.cache_data(max_entries=4096, show_spinner=False)
-def _flops(path: str, mark: tuple[int, ...], vocabulary: int | None) -> float | None:
+def _flops(path: str, mark: tuple[int, ...], vocabulary: int | None, labels: int | None) -> float | None:
     from cortex.flops import flops_per_token  # loads torch, which a page that only lists runs does without
 
     try:
-        return flops_per_token(Run(Path(path)).graph(), vocabulary)
+        return flops_per_token(Run(Path(path)).graph(), vocabulary, labels)
     except RunError:
         return None
 

@@ -55,13 +55,13 @@ def show() -> None:
     ticked = _ticked(rows)
     runs_actions.bar(ticked, rows)
     live = any(row["state"] in ACTIVE for row in rows)
-    st.fragment(_table, run_every=_LIVE_SECONDS if live else _IDLE_SECONDS)(_mark(rows))
+    st.fragment(_table, run_every=_LIVE_SECONDS if live else _IDLE_SECONDS)(_mark(rows), [view])
     _hidden(view, ticked)
     part = st.segmented_control(
         "Part", _PARTS, default=_PARTS[0], key=_PART, bind="query-params", required=True, label_visibility="collapsed"
     )
     moving = any(row["state"] in ACTIVE for row in (ticked if part != "Many runs" else view.rows))
-    st.fragment(_part, run_every=_part_seconds(len(ticked)) if moving and part in _PARTS[::2] else None)(part)
+    st.fragment(_part, run_every=_part_seconds(len(ticked)) if moving and part in _PARTS[::2] else None)(part, [(rows, view)])
 
 
 def _empty() -> None:
@@ -74,10 +74,17 @@ def _empty() -> None:
         st.switch_page("pages/build.py")
 
 
-def _table(mark: Any) -> None:
-    """The table as it is now. The page is drawn again where what it offers has changed, or something was ticked."""
+def _table(mark: int, seen: list[View]) -> None:
+    """The table as it is now. The page is drawn again where what it offers has changed, or something was ticked.
+
+    Args:
+        seen: what the page has read when it draws this; it is taken out, so that a run of the fragment alone reads anew.
+    """
     if st.session_state.pop(TICKED, False):
         st.rerun()
+    if seen:
+        table(seen.pop())
+        return
     rows = runs_view.all_rows()
     if _mark(rows) != mark:
         st.rerun()
@@ -130,14 +137,14 @@ def _part_seconds(count: int) -> float:
     return 2.0 if count <= 5 else 4.0 if count <= 20 else 8.0
 
 
-def _part(part: str) -> None:
-    """The part of the page that was chosen, of the runs as they are now."""
-    rows = runs_view.all_rows()
+def _part(part: str, seen: list[tuple[list[Row], View]]) -> None:
+    """The part of the page that was chosen, of the runs as they are now; `seen` as in `_table`."""
+    rows, view = seen.pop() if seen else (runs_view.all_rows(), None)
     ticked = _ticked(rows)
     if part == "Many runs":
         from ui.views import views
 
-        views(runs_view.view(rows).rows, [row["run"] for row in ticked])
+        views((view or runs_view.view(rows)).rows, [row["run"] for row in ticked])
         return
     if not ticked:
         st.caption("Tick runs at the left of the table to lay them over each other.")

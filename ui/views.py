@@ -89,7 +89,7 @@ def _label(row: Row) -> str:
 
 
 def _point(row: Row, name: str, number: int, ringed: bool) -> many.Point:
-    each = reading.flops_of(Run(Path(row["directory"])), row["vocabulary"])
+    each = reading.flops_of(Run(Path(row["directory"])), row)
     tokens, elapsed = row["best_tokens"], row["best_elapsed"]
     costs = {
         "parameters": row["parameters"],
