@@ -13,8 +13,10 @@ from cortex.builder import Plan, plan
 from cortex.bypass import passed_by
 from cortex.checks import Issue, wiring_issues
 from cortex.graph import Graph
+from cortex.guess_inside import inside
 from cortex.guess_removals import drastic, past
 from cortex.guesses import gentle
+from cortex.middles import made_middles
 from cortex.registry import KINDS
 from cortex.steps import step_name
 
@@ -62,12 +64,13 @@ def repair(planned: Plan, issue: Issue, again: Callable[[Graph], Plan] | None = 
         return node is not None and node not in planned.graph and KINDS[graph.node(node).kind].role == "source"
 
     hidden: Repair | None = None  # the first that only brings to light what was hidden
-    for guesses in (gentle, past, drastic):
+    stages = ((inside, gentle), (inside, past), (None, gentle), (inside, drastic), (None, past), (None, drastic))
+    for where, guesses in stages:
         if guesses is drastic and hidden:
             break
-        for label, graph in guesses(planned, issue):
+        for label, graph in where(planned, issue, guesses) if where else guesses(planned, issue):
             roots = left(graph)
-            if roots is None:
+            if roots is None or made_middles(planned.graph, graph):
                 continue
             made = Repair(label or step_name(planned.graph, graph)[0], graph, len(roots - before))
             if not made.shows:

@@ -56,8 +56,8 @@ FLOORS: dict[int, tuple[str, ...]] = {
         "cortex.standalone",
     ),
     7: (
-        "cortex.fingerprints", "cortex.layers", "cortex.litegraph_cards", "cortex.resolve", "cortex.standalone_tasks",
-        "cortex.templates",
+        "cortex.fingerprints", "cortex.layers", "cortex.litegraph_cards", "cortex.middles", "cortex.resolve",
+        "cortex.standalone_tasks", "cortex.templates",
     ),
     8: (
         "cortex.data", "cortex.presets", "cortex.sound",
@@ -67,9 +67,9 @@ FLOORS: dict[int, tuple[str, ...]] = {
     ),
     10: (
         "cortex.advice", "cortex.checkpoints", "cortex.describe", "cortex.edit", "cortex.flops", "cortex.follower",
-        "cortex.footprint", "cortex.graph_settings", "cortex.guess_removals", "cortex.guess_values",
-        "cortex.guess_widths", "cortex.lr_range", "cortex.model_text", "cortex.picture", "cortex.recipes",
-        "cortex.translate",
+        "cortex.footprint", "cortex.graph_settings", "cortex.guess_inside", "cortex.guess_removals",
+        "cortex.guess_values", "cortex.guess_widths", "cortex.lr_range", "cortex.model_text", "cortex.picture",
+        "cortex.recipes", "cortex.translate",
     ),
     11: (
         "cortex.answers", "cortex.export", "cortex.forecast", "cortex.guesses", "cortex.guide_steps", "cortex.honest",

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from cortex.builder import plan
 from cortex.command import main
 from cortex.graph import Edge, Graph, Node, to_json
-from cortex.honest import honesty, known_leaks, leaks
+from cortex.honest import _small, honesty, known_leaks, leaks
 from cortex.kind import Kind
 from cortex.params import FROM_INPUT, Bool, Int
 from cortex.places import Places
@@ -178,6 +178,13 @@ def test_a_model_whose_heads_divide_the_vocabulary_alone_is_tried_out(make_graph
     graph = graph.connect("block_1", "wide").connect("wide", "x").connect("x", "norm")
     for vocabulary in (40, None):
         assert honesty(plan(graph, vocabulary)).ok
+
+
+def test_a_layer_as_wide_as_a_large_vocabulary_is_tried_out_narrow(make_graph: MakeGraph) -> None:
+    graph = make_graph(blocks=1).disconnect(Edge("block_1", "norm")).add(Node("wide", "Linear"))
+    graph = graph.add(Node("x", "GPTBlock", {"nhead": 5})).connect("block_1", "wide").connect("wide", "x").connect("x", "norm")
+    small = _small(plan(graph, 100_000))
+    assert small is not None and small.total is not None and small.total < 100_000
 
 
 def test_a_loss_far_ahead_is_tried_out_on_a_short_text(make_graph: MakeGraph) -> None:
