@@ -146,7 +146,9 @@ def _of_losses(flat: Flat) -> Iterator[Sentence]:
     first = {name: flat.boxes[losses[0]].properties.get(name, default) for name, default in TRAINING.items()}
     texts = [box for box in flat.boxes.values() if kind_of(box.type) in TEXTS]
     epochs = number(first["epochs"])
-    if texts and epochs:
+    if epochs is not None and epochs <= 0:
+        yield losses[0], f"epochs={shown(first['epochs'])} would have trained nothing, and been told as done"
+    elif texts and epochs:
         yield (
             losses[0],
             (

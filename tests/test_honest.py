@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import MakeGraph
+from conftest import MakeGraph, MakeRun
 from torch import Tensor, nn
 
 from cortex.builder import plan
@@ -154,9 +154,17 @@ def test_a_model_that_sees_the_answer_is_not_trained(
 ) -> None:
     path = tmp_path / "leaking.json"
     path.write_text(to_json(with_node(make_graph(steps=2), "MeanOverTime")))
-    assert main(["train", str(path)]) != 0
+    assert main(["train", str(path)]) == 2
+    assert "extra: its output hangs on later tokens" in "".join(capsys.readouterr())
+    assert list_runs(home.runs) == []  # told before there is a run
+
+
+def test_a_run_that_was_created_of_a_model_that_sees_the_answer_fails(
+    with_liars: None, make_graph: MakeGraph, make_run: MakeRun, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = make_run(with_node(make_graph(steps=2), "MeanOverTime"))
+    assert main(["train", str(run.path)]) != 0
     assert "its output hangs on later tokens" in "".join(capsys.readouterr())
-    (run,) = list_runs(home.runs)
     assert run.state() == "failed" and not run.checkpoint("best").exists()
 
 
