@@ -65,11 +65,12 @@ def connected(graph: Graph, node_id: str) -> list[str]:
 
 def cycle_of(graph: Graph, node_id: str) -> set[str]:
     """The nodes that stand in a cycle with this one; empty where it stands in none."""
-    behind, before = _reached(node_id, graph.out_of, "target"), _reached(node_id, graph.into, "source")
+    behind, before = reached(node_id, graph.out_of, "target"), reached(node_id, graph.into, "source")
     return behind & before
 
 
-def _reached(node_id: str, edges: Callable[[str], list[Edge]], end: str) -> set[str]:
+def reached(node_id: str, edges: Callable[[str], list[Edge]], end: str) -> set[str]:
+    """The nodes that stand at this end of `edges` of a node, of those that stand there, and so on."""
     found, waiting = set(), [node_id]
     while waiting:
         new = {getattr(edge, end) for edge in edges(waiting.pop())} - found

@@ -15,7 +15,8 @@ from cortex.checks import Issue
 from cortex.graph import Graph, Node
 from cortex.guess_values import identities, values, values_of
 from cortex.guess_widths import pools, through, widths
-from cortex.guess_wires import before, behind, chained, connected, cycle_of, residuals, role, waits
+from cortex.guess_wires import before, behind, chained, connected, cycle_of, reached, residuals, role, waits
+from cortex.middles import middles
 from cortex.params import Choice, complete
 from cortex.ports import ports_of
 from cortex.presets import preset
@@ -41,6 +42,7 @@ def gentle(planned: Plan, issue: Issue) -> Iterator[Guess]:
             _switches,
             identities,
             _task,
+            _middles,
             _wires,
             values_of,
             _inputs,
@@ -131,6 +133,16 @@ def _task(planned: Plan, node: Node, issue: Issue) -> Iterator[Guess]:
                 graph = planned.graph.with_param(source.id, "type", option)
                 if not plan(graph, planned.vocabulary, planned.labels).issues:
                     yield "", graph
+
+
+def _middles(planned: Plan, node: Node, issue: Issue) -> Iterator[Guess]:
+    """A layer before this one that was left to be as wide as the vocabulary, though it is no head: as wide as what comes in."""
+    graph = planned.graph
+    before = reached(node.id, graph.into, "source")
+    for found in middles(graph):
+        if found.place is None and found.part in before:
+            widths = [shape[-1].size for edge in graph.into(found.part) if (shape := planned.shapes.get(edge.source))]
+            yield from (("", graph.with_param(found.part, found.setting, width)) for width in widths if width)
 
 
 def _wires(planned: Plan, node: Node, issue: Issue) -> Iterator[Guess]:

@@ -212,6 +212,10 @@ WAYS: dict[str, tuple[Callable[[Graph], Graph], list[str]]] = {
         lambda g: g.disconnect(Edge("embedding", "positions")).connect("data", "positions"),
         ["Connect embedding to positions instead of data"],
     ),
+    "a layer in the middle as wide as the vocabulary": (
+        lambda g: between(g, Node("x", "Linear"), Node("y", "GPTBlock", {"nhead": 2})).connect("norm", "x").connect(
+            "x", "y").connect("y", "head"), ["Set out_features of x to 8"],
+    ),
     "width in every block": (
         lambda g: g.with_param("block_1", "d_model", 16).with_param("block_2", "d_model", 16),
         ["Set embedding_dim of embedding to 16"],
