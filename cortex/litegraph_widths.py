@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from cortex.litegraph_flat import Flat
-from cortex.litegraph_names import LOSSES, MADE_UP, SEES_ALL, WIDTHS, Sentence, count, kind_of, number, shown
+from cortex.litegraph_names import BUILT, LOSSES, MADE_UP, SEES_ALL, WIDTHS, Sentence, count, kind_of, number, shown
 from cortex.registry import KINDS
 
 _HEADS = 8  # where a node does not say
@@ -60,7 +60,7 @@ def of_widths(flat: Flat) -> Iterator[Sentence]:
             if name in told and width is not None and number(told[name]) not in (None, width):
                 yield way, f"{name}={shown(told[name])} would have been overridden by the width that comes in, {width}"
         yield from _of_numbers(way, kind, told)
-        refusal = _unread(kind, told) or _refusal(kind, told, width)
+        refusal = _unknown(kind, box.type) or _unread(kind, told) or _refusal(kind, told, width)
         if not dropped.isdisjoint(feeding[:1]):
             dropped.add(way)
         elif refusal:
@@ -87,6 +87,13 @@ def _of_numbers(way: str, kind: str | None, told: Mapping[str, Any]) -> Iterator
             yield way, f"{name}={shown(value)} would have been read as {int(value)}"
         elif isinstance(value, float) and not value.is_integer() and number(value) is not None:
             yield way, f"{name}={shown(value)} would have been cut to {number(value)}"
+
+
+def _unknown(kind: str | None, type_name: str) -> str | None:
+    """Why its builder passes a layer by; None for a type that it knows by just this name."""
+    if kind is None or KINDS[kind].role in ("source", "loss") or type_name in BUILT:
+        return None
+    return f"its builder knows no type {shown(type_name)}"
 
 
 def _unread(kind: str | None, told: Mapping[str, Any]) -> str | None:

@@ -55,7 +55,9 @@ def repair(planned: Plan, issue: Issue, again: Callable[[Graph], Plan] | None = 
     def _left(after: Plan, graph: Graph, *, of_text: bool = False) -> set[Key] | None:
         roots = _roots(after)
         new = roots - before
-        may_show = {*waiting, issue.node} if of_text and _is_source(issue.node, graph) else waiting  # its text was not looked at
+        may_show = (
+            {*waiting, issue.node} if of_text and _is_source(issue.node, graph) else waiting
+        )  # its text was not looked at
         if _key(issue) in roots or not all(node in may_show or _is_new_source(node, graph) for node, *_ in new):
             return None
         return None if new and new & _wiring(graph) else roots

@@ -196,3 +196,19 @@ def test_numbers_of_the_whole_run_that_it_would_have_cut_are_said_and_kept_as_fa
 @pytest.mark.parametrize("epochs", [0, -1])
 def test_no_epochs_at_all_are_said(epochs: int) -> None:
     assert f"epochs={epochs} would have trained nothing" in said(translate(text(chain(epochs=epochs))))
+
+
+@pytest.mark.parametrize(
+    ("type_", "known"), [("gptblock", False), ("nn/GPTBlock", False), ("RMSNorm", False), ("GPTBlock", True)]
+)
+def test_a_type_that_its_builder_does_not_know_by_that_name_is_said(type_: str, known: bool) -> None:
+    told = said(translate(text(chain(node(3, type_)))))
+    assert (f"its builder knows no type '{type_}': it would have been dropped with the 2 nodes behind it" in told) is not known
+
+
+def test_links_of_one_number_are_all_kept_and_said() -> None:
+    nodes = chain(block(3))
+    links = [[7, key, 0, key + 1, 0, "any"] for key in range(1, 5)]
+    found = translate(json.dumps({"nodes": nodes, "links": links}))
+    assert "3 links with the number of a later one: left out" in said(found)
+    assert len(found.graph.edges) == 4 and plan(found.graph).issues == ()
