@@ -21,13 +21,19 @@ RESERVED = frozenset(dir(nn.Module)) | frozenset(vars(nn.Module())) | _OURS
 
 @dataclass(frozen=True)
 class Issue:
-    """One fault, pinned to a node and a field where it has them. `follows` names the node whose fault this comes from."""
+    """One fault, pinned to a node and a field where it has them. `follows` names the node whose fault this comes from.
+
+    Args:
+        inside: of a card's fault the fault of the node inside, as told there; `way`: the cards inside cards that lead to it.
+    """
 
     node: str | None
     field: str | None
     message: str
     hint: str = ""
     follows: str | None = None
+    inside: Issue | None = None
+    way: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         where = ".".join(filter(None, (self.node, self.field))) or "graph"
@@ -111,16 +117,18 @@ def _inputs(graph: Graph, node: Node, wiring: Wiring) -> dict[str, str]:
 
 def _order(graph: Graph, known: list[Node], wiring: Wiring) -> None:
     """Nodes in document order, each after its inputs; what is left over stands in a cycle or behind one."""
-    waiting, done = list(known), set()
     ids = {node.id for node in known}
     sources = {name: {edge.source for edge in graph.into(name)} & ids for name in ids}  # a doubled input can close a cycle too
-    while True:
-        ready = [node for node in waiting if sources[node.id] <= done]
-        if not ready:
-            break
-        wiring.order.extend(ready)
-        done.update(node.id for node in ready)
-        waiting = [node for node in waiting if node.id not in done]
+    missing, at = {name: len(found) for name, found in sources.items()}, {node.id: at for at, node in enumerate(known)}
+    ready = [node.id for node in known if not missing[node.id]]
+    while ready:
+        wiring.order.extend(known[at[name]] for name in ready)
+        fed = [target for name in ready for target in {edge.target for edge in graph.out_of(name)} & ids]
+        for name in fed:
+            missing[name] -= 1
+        ready = sorted({name for name in fed if not missing[name]}, key=at.__getitem__)
+    done = {node.id for node in wiring.order}
+    waiting = [node for node in known if node.id not in done]
     remaining = {node.id for node in waiting}
     left = {node.id: sources[node.id] & remaining for node in waiting}
     in_cycle = [name for name in left if _reaches(name, name, left.__getitem__)]

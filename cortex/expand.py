@@ -50,55 +50,74 @@ def expand(graph: Graph) -> Expanded:
     bad = {issue.node for issue in issues}
     places: dict[str, Place] = {}
     outputs: dict[str, str] = {}
-    while True:
-        card = next((node for node in graph.nodes if _is_card(node) and node.id not in bad), None)
-        if card is None:
-            return Expanded(graph, places, _followed(outputs), tuple(issues))
+    while waiting := [node for node in graph.nodes if _is_card(node) and node.id not in bad]:
+        taken, sound = {node.id for node in graph.nodes}, []
+        for card in waiting:
+            template, repeat = graph.templates[card.params["template"]], _repeat(card)
+            root = places.get(card.id, Place(card.id, (), ()))
+            parts = {
+                part_id(card.id, copy, node.id): Place(root.card, (*root.path, node.id), (*root.copies, copy))
+                for copy in range(1, repeat + 1)
+                for node in template.nodes
+            }
+            twice = sorted(parts.keys() & taken)
+            if twice:
+                bad.add(card.id)
+                what = f"its part {twice[0]} has the name of another node"
+                issues.append(Issue(root.card, "id", what, "rename one of the two"))
+                continue
+            places |= parts
+            taken = (taken - {card.id}) | parts.keys()
+            outputs[card.id] = part_id(card.id, repeat, template.output)
+            sound.append(card)
+        graph = lay_out(graph, *sound)
+    return Expanded(graph, places, _followed(outputs), tuple(issues))
+
+
+def lay_out(graph: Graph, *cards: Node) -> Graph:
+    """The graph with the nodes of the templates of these cards, in all their copies, in the places of the cards."""
+    parts: dict[str, list[Node]] = {}
+    edges: list[Edge] = []
+    for card in cards:
         template, repeat = graph.templates[card.params["template"]], _repeat(card)
-        root = places.get(card.id, Place(card.id, (), ()))
-        parts = {
-            part_id(card.id, copy, node.id): Place(root.card, (*root.path, node.id), (*root.copies, copy))
+        parts[card.id] = [node for copy in range(1, repeat + 1) for node in _copy(card.id, copy, template)]
+        edges += [
+            Edge(part_id(card.id, copy, edge.source), part_id(card.id, copy, edge.target), edge.port)
             for copy in range(1, repeat + 1)
-            for node in template.nodes
-        }
-        taken = sorted(parts.keys() & {node.id for node in graph.nodes})
-        if taken:
-            bad.add(card.id)
-            issues.append(Issue(root.card, "id", f"its part {taken[0]} has the name of another node", "rename one of the two"))
-            continue
-        places |= parts
-        outputs[card.id] = part_id(card.id, repeat, template.output)
-        graph = lay_out(graph, card)
-
-
-def lay_out(graph: Graph, card: Node) -> Graph:
-    """The graph with the nodes of a card's template, in all its copies, in the place of the card."""
-    template, repeat = graph.templates[card.params["template"]], _repeat(card)
-    nodes = [node for copy in range(1, repeat + 1) for node in _copy(card.id, copy, template)]
-    edges = [
-        Edge(part_id(card.id, copy, edge.source), part_id(card.id, copy, edge.target), edge.port)
-        for copy in range(1, repeat + 1)
-        for edge in template.edges
-    ]
-    first = next(iter(template.inputs))
-    for copy in range(2, repeat + 1):
-        before = part_id(card.id, copy - 1, template.output)
-        edges += [Edge(before, part_id(card.id, copy, name), port) for name, port in template.inputs[first]]
-    last = part_id(card.id, repeat, template.output)
+            for edge in template.edges
+        ]
+        first = next(iter(template.inputs))
+        for copy in range(2, repeat + 1):
+            before = part_id(card.id, copy - 1, template.output)
+            edges += [Edge(before, part_id(card.id, copy, name), port) for name, port in template.inputs[first]]
     for edge in graph.edges:
-        source = last if edge.source == card.id else edge.source
-        if edge.target != card.id:
+        source = edge.source
+        if source in parts:
+            card = graph.node(source)
+            source = part_id(source, _repeat(card), graph.templates[card.params["template"]].output)
+        if edge.target not in parts:
             edges.append(Edge(source, edge.target, edge.port))
             continue
-        for copy in range(1, 2 if edge.port == first else repeat + 1):
-            edges += [Edge(source, part_id(card.id, copy, name), port) for name, port in template.inputs.get(edge.port, ())]
-    at = graph.nodes.index(card)
-    return replace(graph, nodes=(*graph.nodes[:at], *nodes, *graph.nodes[at + 1 :]), edges=tuple(dict.fromkeys(edges)))
+        card = graph.node(edge.target)
+        inputs = graph.templates[card.params["template"]].inputs
+        for copy in range(1, 2 if edge.port == next(iter(inputs)) else _repeat(card) + 1):
+            edges += [Edge(source, part_id(card.id, copy, name), port) for name, port in inputs.get(edge.port, ())]
+    nodes = tuple(one for node in graph.nodes for one in parts.get(node.id, (node,)))
+    return replace(graph, nodes=nodes, edges=tuple(dict.fromkeys(edges)))
 
 
 def part_id(card: str, copy: int, node: str) -> str:
     """The id of a node of a card, laid out."""
     return f"{card}_{copy}_{node}"
+
+
+def template_at(graph: Graph, card: str, way: Iterable[str] = ()) -> str:
+    """The name of the template of a card, or of the card that a way through templates leads to; empty where there is none."""
+    name = graph.node(card).params.get("template", "")
+    for part in way:
+        nodes = graph.templates[name].nodes if name in graph.templates else ()
+        name = next((node.params.get("template", "") for node in nodes if node.id == part), "")
+    return str(name)
 
 
 def to_cards(issues: Iterable[Issue], expanded: Expanded) -> Iterator[Issue]:
@@ -116,7 +135,8 @@ def to_cards(issues: Iterable[Issue], expanded: Expanded) -> Iterator[Issue]:
             key: tuple = (card, follows)
         elif place:
             copy = "" if set(place.copies) == {1} else f" of copy {'.'.join(map(str, place.copies))}"
-            found = Issue(card, None, f"inside, {place.words}{copy}: {message}", hint)
+            inside = Issue(place.path[-1], issue.field, message, hint)
+            found = Issue(card, None, f"inside, {place.words}{copy}: {message}", hint, inside=inside, way=place.path[:-1])
             key = (card, place.words, issue.field, message)
         else:
             found = replace(issue, message=message, hint=hint)
@@ -173,10 +193,11 @@ def _faults(graph: Graph, cards: list[Node]) -> Iterator[Issue]:
         elif isinstance(sizes[name], str):
             yield Issue(card.id, "template", sizes[name], "take that node out of the template")
         else:
+            most = (MAX_NODES - total + 1) // max(1, sizes[name])
             total += _repeat(card) * sizes[name] - 1
             if total > MAX_NODES:
                 what = f"makes a graph of {total:,} nodes, expected at most {MAX_NODES:,}"
-                yield Issue(card.id, "repeat", what, "set repeat lower")
+                yield Issue(card.id, "repeat", what, f"try {most} or fewer" if most > 0 else "take nodes out of the graph")
 
 
 def _sizes(templates: Mapping[str, Template]) -> dict[str, int | str]:

@@ -191,8 +191,13 @@ def from_document(document: Any, where: str = "document") -> Graph:
     if not isinstance(document, dict):
         raise GraphError([f"{where}: found {name_of(document)}, expected an object with nodes and edges"])
     faults: list[str] = []
-    if document.get("format") != FORMAT:
-        raise GraphError([f'{where}.format: found {short(document.get("format"))}, expected "{FORMAT}"'])
+    if "format" not in document:
+        keys = ", ".join(map(short, list(document)[:4]))
+        found = f"an object with {keys}{', …' if len(document) > 4 else ''}" if document else "an empty object"
+        likely = f'{{"format": "{FORMAT}", "version": {VERSION}, "nodes": […], "edges": […]}}'
+        raise GraphError([f"{where}: found {found}, which is no graph document; expected {likely}"])
+    if document["format"] != FORMAT:
+        raise GraphError([f'{where}.format: found {short(document["format"])}, expected "{FORMAT}"'])
     if document.get("version") != VERSION:
         newer = type(document.get("version")) is int and document["version"] > VERSION
         hint = "; a newer CortexNodus wrote this document, update to open it" if newer else ""

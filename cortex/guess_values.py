@@ -55,6 +55,10 @@ def values_of(planned: Plan, node: Node, issue: Issue) -> Iterator[Guess]:
         yield f"Remove {name} of {node.id}", graph.without_param(node.id, name)
     else:
         found = node.params.get(name, kind.params[name].default)
+        if kind.role == "subgraph" and name == "template" and found not in graph.templates:
+            near = difflib.get_close_matches(str(found), graph.templates, 1, 0.4)
+            for other in dict.fromkeys([*near, *graph.templates]):
+                yield "", graph.with_param(node.id, name, other)
         if isinstance(kind.params[name], NodeName):
             yield from _shared(graph, node, name)
         offered = [int(number) for number in re.findall(r"\d+", _tries(issue.hint))] if type(found) is int else []

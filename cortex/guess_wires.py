@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from cortex.graph import Graph, Node
+from cortex.graph import Edge, Graph, Node
 from cortex.ports import ports_of
 from cortex.registry import KINDS
 from cortex.rework import stem
@@ -50,6 +50,33 @@ def pruned(graph: Graph, node_id: str, keep: str = "") -> Graph:
         waiting += [other for other in fed if not graph.into(other)]
         waiting += [other for other in feeding if not graph.out_of(other)]
     return graph
+
+
+def connected(graph: Graph, node_id: str) -> list[str]:
+    """A node and all that edges lead to from it, whichever way these go."""
+    found, waiting = [], [node_id]
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.append(name)
+            waiting += [edge.target for edge in graph.out_of(name)] + [edge.source for edge in graph.into(name)]
+    return found
+
+
+def cycle_of(graph: Graph, node_id: str) -> set[str]:
+    """The nodes that stand in a cycle with this one; empty where it stands in none."""
+    behind, before = reached(node_id, graph.out_of, "target"), reached(node_id, graph.into, "source")
+    return behind & before
+
+
+def reached(node_id: str, edges: Callable[[str], list[Edge]], end: str) -> set[str]:
+    """The nodes that stand at this end of `edges` of a node, of those that stand there, and so on."""
+    found, waiting = set(), [node_id]
+    while waiting:
+        new = {getattr(edge, end) for edge in edges(waiting.pop())} - found
+        found |= new
+        waiting += new
+    return found
 
 
 def residuals(graph: Graph, node: Node) -> Iterator[str]:

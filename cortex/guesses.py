@@ -5,6 +5,7 @@ Nothing here is known to mend anything: repair.py tries them out.
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,7 +15,8 @@ from cortex.checks import Issue
 from cortex.graph import Graph, Node
 from cortex.guess_values import identities, values, values_of
 from cortex.guess_widths import pools, through, widths
-from cortex.guess_wires import before, behind, chained, residuals, role, waits
+from cortex.guess_wires import before, behind, chained, connected, cycle_of, reached, residuals, role, waits
+from cortex.middles import middles
 from cortex.params import Choice, complete
 from cortex.ports import ports_of
 from cortex.presets import preset
@@ -40,6 +42,7 @@ def gentle(planned: Plan, issue: Issue) -> Iterator[Guess]:
             _switches,
             identities,
             _task,
+            _middles,
             _wires,
             values_of,
             _inputs,
@@ -95,10 +98,12 @@ def _new_source(graph: Graph, node: Node, port: str) -> Iterator[Guess]:
 
 
 def _alone(planned: Plan, node: Node, issue: Issue) -> Iterator[Guess]:
-    """A node that is connected to nothing, beside a model that is whole without it."""
+    """Nodes that are connected to no data and no loss, beside a model that is whole without them."""
     graph = planned.graph
-    if not graph.into(node.id) and not graph.out_of(node.id) and role(node) not in (None, "source", "loss"):
-        yield f"Delete {node.id}", graph.remove(node.id)
+    apart = connected(graph, node.id)
+    if not any(role(one) in (None, "source", "loss") for one in map(graph.node, apart)):
+        others = f" and {len(apart) - 1} connected to it alone" if len(apart) > 1 else ""
+        yield f"Delete {node.id}{others}", functools.reduce(Graph.remove, apart, graph)
 
 
 def _switches(planned: Plan, node: Node, issue: Issue) -> Iterator[Guess]:
@@ -128,6 +133,16 @@ def _task(planned: Plan, node: Node, issue: Issue) -> Iterator[Guess]:
                 graph = planned.graph.with_param(source.id, "type", option)
                 if not plan(graph, planned.vocabulary, planned.labels).issues:
                     yield "", graph
+
+
+def _middles(planned: Plan, node: Node, issue: Issue) -> Iterator[Guess]:
+    """A layer before this one that was left to be as wide as the vocabulary, though it is no head: as wide as what comes in."""
+    graph = planned.graph
+    before = reached(node.id, graph.into, "source")
+    for found in middles(graph):
+        if found.place is None and found.part in before:
+            widths = [shape[-1].size for edge in graph.into(found.part) if (shape := planned.shapes.get(edge.source))]
+            yield from (("", graph.with_param(found.part, found.setting, width)) for width in widths if width)
 
 
 def _wires(planned: Plan, node: Node, issue: Issue) -> Iterator[Guess]:
@@ -162,6 +177,10 @@ def _wires(planned: Plan, node: Node, issue: Issue) -> Iterator[Guess]:
         for edge, other in itertools.product(reversed(by_port or into), loose):  # a cycle drawn instead of a chain
             label = f"Connect {node.id} to {other} instead of {edge.source}"
             yield label, graph.disconnect(edge).connect(other, node.id, edge.port)
+        ring = cycle_of(graph, node.id)
+        for edge, other in itertools.product([edge for edge in graph.edges if {edge.source, edge.target} <= ring], loose):
+            label = f"Connect {edge.target} to {other} instead of {edge.source}"
+            yield label, graph.disconnect(edge).connect(other, edge.target, edge.port)
 
 
 def _inputs(planned: Plan, node: Node, issue: Issue) -> Iterator[Guess]:
@@ -207,6 +226,11 @@ def _onward(planned: Plan, node: Node, issue: Issue) -> Iterator[Guess]:
             ports = waits(graph, other)
             if ports and other.id != node.id:
                 yield f"Connect {node.id} to {other.id}", graph.connect(node.id, other.id, ports[0])
+        for found in planned.issues:  # what has a wrong input, which this node is to give instead
+            edges = graph.into(found.node or "") if found.follows is None and found.node != node.id else []
+            for edge in edges:
+                label = f"Connect {node.id} to {found.node} instead of {edge.source}"
+                yield label, graph.disconnect(edge).connect(node.id, edge.target, edge.port)
 
 
 def _one_sequence(planned: Plan, node: Node, issue: Issue) -> Iterator[Guess]:

@@ -23,8 +23,9 @@ from cortex.registry import KINDS
 
 # Sizes of the trial: rows, positions at most, tokens of the vocabulary where the graph leaves that open.
 _ROWS, _LENGTH, _VOCABULARY, _LABELS = 2, 12, 31, 5
-# Vocabularies for a graph of which that is not known and which 31 does not fit: heads divide them.
-_FITTING = (32, 60, 5040, 8, 2)
+# Vocabularies for a graph that 31 does not fit, since layers are as wide as it: heads divide them. The data's own, with which
+# such a layer has hundreds of millions of weights, comes last.
+_FITTING = (32, 60, 8, 2, 5040)
 
 
 @dataclass(frozen=True)
@@ -105,12 +106,11 @@ def _small(planned: Plan) -> Plan | None:
     a plan without issues, since a size that comes from the data can be one that something else has to fit. None where only the
     data, which is not prepared yet, can tell what fits."""
     short = _short(planned.graph)
+    narrow = _narrow(short)
     for graph, vocabulary, labels in (
-        (_narrow(short), _VOCABULARY, _LABELS),
-        (short, _VOCABULARY, _LABELS),
+        *((graph, guess, _LABELS) for graph in (narrow, short) for guess in (_VOCABULARY, *_FITTING)),
         (short, planned.vocabulary, planned.labels or _LABELS),
         (planned.graph, planned.vocabulary, planned.labels or _LABELS),
-        *((short, guess, _LABELS) for guess in _FITTING),
     ):
         if vocabulary and not (found := plan(graph, vocabulary, labels)).issues:
             return found

@@ -12,7 +12,7 @@ from typing import Any
 
 from cortex.graph import FORMAT, MAX_NODES
 from cortex.litegraph_json import LARGEST, LiteGraphError, parsed, short, tidy
-from cortex.litegraph_links import Link, links_of
+from cortex.litegraph_links import Link, links_of, links_twice
 
 INPUT, OUTPUT = "graph/input", "graph/output"
 SUBGRAPH, REFERENCE = "graph/subgraph", "graph/subgraph_ref"
@@ -45,12 +45,14 @@ class Box:
 
 @dataclass(frozen=True)
 class Sheet:
-    """Boxes in the order of the document and the links between them. `loose`: links of which an end is not there; `frames`:
-    titles of the frames that are drawn around boxes; `templates`: names of those that the document keeps beside its boxes."""
+    """Boxes in the order of the document and the links between them. `loose`: links of which an end is not there; `twice`:
+    links whose number a later one has too; `frames`: titles of the frames that are drawn around boxes; `templates`: names of
+    those that the document keeps beside its boxes."""
 
     boxes: tuple[Box, ...]
     links: tuple[Link, ...]
     loose: int = 0
+    twice: int = 0
     frames: tuple[str, ...] = ()
     templates: tuple[str, ...] = ()
 
@@ -112,7 +114,7 @@ class _Reader:
         links = list(links_of(document, nodes, where))
         kept = tuple(dict.fromkeys(link for link in links if link.source in keys and link.target in keys))
         loose = sum(link.source not in keys or link.target not in keys for link in links)
-        return Sheet(boxes, kept, loose, _frames(document), _templates(document, boxes))
+        return Sheet(boxes, kept, loose, links_twice(document), _frames(document), _templates(document, boxes))
 
     def _box(self, node: Any, where: str, files: tuple[str, ...], depth: int) -> Box:
         if not isinstance(node, dict):
@@ -121,7 +123,7 @@ class _Reader:
         if not isinstance(kind, str) or not kind.strip():
             raise LiteGraphError(f"{where}.type: found {short(kind)}, expected the name of a node type")
         if type(key) not in (int, str) or len(str(key)) > _LONGEST_KEY or not str(key).isprintable():
-            raise LiteGraphError(f"{where}.id: found {short(key)}, expected a number")
+            raise LiteGraphError(f"{where}.id: found {short(key)}, expected a whole number or a text")
         if properties is not None and not isinstance(properties, dict):
             raise LiteGraphError(f"{where}.properties: found {short(properties)}, expected an object")
         title = tidy(node["title"]) if isinstance(node.get("title"), str) else ""

@@ -7,6 +7,8 @@ import math
 import re
 from typing import Any
 
+from cortex.elements import unique
+
 # Characters of a document. Of 2,000 nodes, more than a graph may have here, the original writes about 2 million.
 LARGEST = 16 * 2**20
 
@@ -20,7 +22,8 @@ def parsed(text: str, where: str) -> Any:
     if len(text) > LARGEST:
         raise LiteGraphError(too_large(where, len(text)))
     try:
-        document = json.loads(text.removeprefix("\ufeff"), parse_constant=_refuse, parse_float=_finite, parse_int=_whole)
+        document = json.loads(text.removeprefix("\ufeff"), parse_constant=_refuse, parse_float=_finite, parse_int=_whole,
+                              object_pairs_hook=unique)  # fmt: skip
         if re.search(r"\\u[dD][89a-fA-F]", text):  # half a surrogate pair could not be written again
             json.dumps(document, ensure_ascii=False).encode()
     except json.JSONDecodeError as error:
@@ -30,7 +33,7 @@ def parsed(text: str, where: str) -> Any:
     except RecursionError:
         reason = "nested too deeply"
     except ValueError as error:
-        reason = str(error)
+        reason = tidy(str(error))
     else:
         return document
     raise LiteGraphError(f"{where}: not JSON: {reason}, expected a LiteGraph document")

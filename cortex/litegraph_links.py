@@ -53,6 +53,13 @@ def links_of(document: dict[str, Any], nodes: list[dict[str, Any]], where: str) 
         yield Link(str(ends[0]), slots[0], str(ends[1]), slots[1])
 
 
+def links_twice(document: dict[str, Any]) -> int:
+    """How many links of a sheet have the number of a later one, in whose place the original knows that one alone."""
+    found = document.get("links")
+    rows = [row for row in found if isinstance(row, list) and row] if isinstance(found, list) else []
+    return len(rows) - len({short(row[0]) for row in rows})
+
+
 def _row(entry: Any) -> str:
     return f"[{', '.join(map(short, entry[:6]))}]" if isinstance(entry, list) else short(entry)
 

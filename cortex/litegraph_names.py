@@ -19,6 +19,15 @@ PICTURES = frozenset(
     }
 )  # fmt: skip
 
+# The layers that it builds and that have a place here, by the only spelling that it knows.
+BUILT = frozenset(
+    {
+        "Add", "Concat", "Dense", "Dropout", "Embedding", "GELU", "GPTBlock", "Identity", "LayerNorm", "LeakyReLU", "Linear",
+        "MultiheadAttention", "Multiply", "PositionalEncoding", "ReLU", "SiLU", "Sigmoid", "Softmax", "Tanh",
+        "TransformerDecoder", "TransformerDecoderLayer", "TransformerEncoder", "TransformerEncoderLayer",
+    }
+)  # fmt: skip
+
 _FLATTEN = "flatten"
 
 # Its other node types without a counterpart, each with what to do instead.

@@ -49,8 +49,12 @@ def on_a_path(flat: Flat) -> set[str]:
 def _of_wiring(sheet: Sheet, flat: Flat) -> Iterator[Sentence]:
     if sheet.loose:
         yield None, f"{count(sheet.loose, 'link')} to a node that is not there: left out"
+    if sheet.twice:
+        yield None, f"{count(sheet.twice, 'link')} with the number of a later one: left out"
     for way, box in flat.groups.items():
         yield from _of_subgraph(way, box)
+        if box.inner and box.inner.twice:
+            yield way, f"{count(box.inner.twice, 'link')} inside with the number of a later one: left out"
         if flat.taken[way] > 1:
             yield way, f"has {flat.taken[way]} inputs: all but the first would have been left out"
         outputs = sum(inner.type == OUTPUT for inner in box.inner.boxes) if box.inner else 0
@@ -146,7 +150,9 @@ def _of_losses(flat: Flat) -> Iterator[Sentence]:
     first = {name: flat.boxes[losses[0]].properties.get(name, default) for name, default in TRAINING.items()}
     texts = [box for box in flat.boxes.values() if kind_of(box.type) in TEXTS]
     epochs = number(first["epochs"])
-    if texts and epochs:
+    if epochs is not None and epochs <= 0:
+        yield losses[0], f"epochs={shown(first['epochs'])} would have trained nothing, and been told as done"
+    elif texts and epochs:
         yield (
             losses[0],
             (

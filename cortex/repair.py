@@ -13,9 +13,11 @@ from cortex.builder import Plan, plan
 from cortex.bypass import passed_by
 from cortex.checks import Issue, wiring_issues
 from cortex.graph import Graph
+from cortex.guess_inside import inside
 from cortex.guess_removals import drastic, past
+from cortex.guess_wires import role
 from cortex.guesses import gentle
-from cortex.registry import KINDS
+from cortex.middles import made_middles
 from cortex.steps import step_name
 
 Key = tuple[str | None, str | None, str]
@@ -48,32 +50,40 @@ def repair(planned: Plan, issue: Issue, again: Callable[[Graph], Plan] | None = 
     def left(graph: Graph) -> set[Key] | None:
         """The faults after an edit; None where it mends nothing, or breaks something else."""
         first = _left(plan(graph, planned.vocabulary, planned.labels), graph)
-        return first if first is None or again is None else _left(again(graph), graph)
+        return first if first is None or again is None else _left(again(graph), graph, of_text=True)
 
-    def _left(after: Plan, graph: Graph) -> set[Key] | None:
+    def _left(after: Plan, graph: Graph, *, of_text: bool = False) -> set[Key] | None:
         roots = _roots(after)
         new = roots - before
-        if _key(issue) in roots or not all(node in waiting or _is_new_source(node, graph) for node, *_ in new):
+        may_show = (
+            {*waiting, issue.node} if of_text and _is_source(issue.node, graph) else waiting
+        )  # its text was not looked at
+        if _key(issue) in roots or not all(node in may_show or _is_new_source(node, graph) for node, *_ in new):
             return None
         return None if new and new & _wiring(graph) else roots
 
     def _is_new_source(node: str | None, graph: Graph) -> bool:
         """Whether it is a source that has just been put in, which has to be told where its text is."""
-        return node is not None and node not in planned.graph and KINDS[graph.node(node).kind].role == "source"
+        return node not in planned.graph and _is_source(node, graph)
 
     hidden: Repair | None = None  # the first that only brings to light what was hidden
-    for guesses in (gentle, past, drastic):
+    stages = ((inside, gentle), (inside, past), (None, gentle), (inside, drastic), (None, past), (None, drastic))
+    for where, guesses in stages:
         if guesses is drastic and hidden:
             break
-        for label, graph in guesses(planned, issue):
+        for label, graph in where(planned, issue, guesses) if where else guesses(planned, issue):
             roots = left(graph)
-            if roots is None:
+            if roots is None or made_middles(planned.graph, graph):
                 continue
             made = Repair(label or step_name(planned.graph, graph)[0], graph, len(roots - before))
             if not made.shows:
                 return made
             hidden = hidden or made
     return hidden
+
+
+def _is_source(node: str | None, graph: Graph) -> bool:
+    return node is not None and node in graph and role(graph.node(node)) == "source"
 
 
 def _roots(planned: Plan) -> set[Key]:

@@ -184,6 +184,12 @@ class _Made:
             return {}
         told = self.flat.boxes[first].properties
         training = {name: value_of(TRAINING[name], told.get(name, default)) for name, default in names.TRAINING.items()}
+        for name, value in training.items():
+            if value is None or TRAINING[name].problem(value):
+                became = "left out" if value is None else "kept, to be mended"
+                self.changes.append(
+                    f"training: {name}={names.shown(told.get(name))} {became}: expected {TRAINING[name].expected()}"
+                )
         training = {name: value for name, value in training.items() if value is not None}
         if training.get("optimizer") == "SGD":
             training["momentum"] = names.MOMENTUM

@@ -16,33 +16,34 @@ PROJECT = Path(__file__).parents[1]
 FLOORS: dict[int, tuple[str, ...]] = {
     0: (
         "cortex", "cortex.call", "cortex.codes", "cortex.colours", "cortex.comparable", "cortex.config",
-        "cortex.corpus", "cortex.elements", "cortex.generate", "cortex.kinds", "cortex.litegraph_json",
-        "cortex.litegraph_report", "cortex.machine", "cortex.markup", "cortex.measured", "cortex.muon",
-        "cortex.padding", "cortex.params", "cortex.pareto", "cortex.parsed", "cortex.places", "cortex.processes",
-        "cortex.report_style", "cortex.room", "cortex.shapes", "cortex.signals", "cortex.spread", "cortex.tail",
-        "cortex.units", "cortex.verbs", "cortex.verbs.numbers",
+        "cortex.corpus", "cortex.elements", "cortex.generate", "cortex.kinds", "cortex.litegraph_report",
+        "cortex.machine", "cortex.markup", "cortex.measured", "cortex.muon", "cortex.padding", "cortex.params",
+        "cortex.pareto", "cortex.parsed", "cortex.places", "cortex.processes", "cortex.report_style", "cortex.room",
+        "cortex.shapes", "cortex.signals", "cortex.spread", "cortex.tail", "cortex.units", "cortex.verbs",
+        "cortex.verbs.numbers",
     ),
     1: (
         "cortex.blocks", "cortex.columns", "cortex.comparison_words", "cortex.device", "cortex.gather", "cortex.graph",
-        "cortex.hub", "cortex.kept", "cortex.kind", "cortex.labels", "cortex.lines", "cortex.litegraph_links",
+        "cortex.hub", "cortex.kept", "cortex.kind", "cortex.labels", "cortex.lines", "cortex.litegraph_json",
         "cortex.metrics", "cortex.optimize", "cortex.step_losses", "cortex.tokenizer", "cortex.work_folder",
     ),
     2: (
         "cortex.backward", "cortex.counted", "cortex.curves", "cortex.declaration", "cortex.drawing", "cortex.evaluate",
-        "cortex.files", "cortex.history", "cortex.hub_data", "cortex.litegraph", "cortex.preview", "cortex.rows",
+        "cortex.files", "cortex.history", "cortex.hub_data", "cortex.litegraph_links", "cortex.preview", "cortex.rows",
         "cortex.runs", "cortex.saves", "cortex.steps", "cortex.tokenizer_training",
     ),
     3: (
         "cortex.asked", "cortex.conditions", "cortex.creating", "cortex.documents", "cortex.encode", "cortex.examples",
-        "cortex.litegraph_flat", "cortex.masking", "cortex.origin", "cortex.queue", "cortex.ranks", "cortex.registry",
+        "cortex.litegraph", "cortex.masking", "cortex.origin", "cortex.queue", "cortex.ranks", "cortex.registry",
         "cortex.report", "cortex.run_summary", "cortex.scores", "cortex.source_params", "cortex.split_files",
         "cortex.status", "cortex.stepper", "cortex.store", "cortex.sweep", "cortex.tables", "cortex.timeline",
     ),
     4: (
         "cortex.bypass", "cortex.deleting", "cortex.distributions", "cortex.encode_rows", "cortex.feed",
         "cortex.filters", "cortex.kinds.common", "cortex.kinds.merge", "cortex.kinds.subgraph", "cortex.line_hashes",
-        "cortex.litegraph_names", "cortex.losses", "cortex.model", "cortex.ports", "cortex.references", "cortex.rework",
-        "cortex.run_settings", "cortex.sources_hub", "cortex.targets", "cortex.train", "cortex.trials", "cortex.words",
+        "cortex.litegraph_flat", "cortex.litegraph_names", "cortex.losses", "cortex.model", "cortex.ports",
+        "cortex.references", "cortex.rework", "cortex.run_settings", "cortex.sources_hub", "cortex.targets",
+        "cortex.train", "cortex.trials", "cortex.words",
     ),
     5: (
         "cortex.checks", "cortex.guess_wires", "cortex.hopeless", "cortex.kinds.attention", "cortex.kinds.basic",
@@ -56,8 +57,8 @@ FLOORS: dict[int, tuple[str, ...]] = {
         "cortex.standalone",
     ),
     7: (
-        "cortex.fingerprints", "cortex.layers", "cortex.litegraph_cards", "cortex.resolve", "cortex.standalone_tasks",
-        "cortex.templates",
+        "cortex.fingerprints", "cortex.layers", "cortex.litegraph_cards", "cortex.middles", "cortex.resolve",
+        "cortex.standalone_tasks", "cortex.templates",
     ),
     8: (
         "cortex.data", "cortex.presets", "cortex.sound",
@@ -67,9 +68,9 @@ FLOORS: dict[int, tuple[str, ...]] = {
     ),
     10: (
         "cortex.advice", "cortex.checkpoints", "cortex.describe", "cortex.edit", "cortex.flops", "cortex.follower",
-        "cortex.footprint", "cortex.graph_settings", "cortex.guess_removals", "cortex.guess_values",
-        "cortex.guess_widths", "cortex.lr_range", "cortex.model_text", "cortex.picture", "cortex.recipes",
-        "cortex.run_length", "cortex.translate",
+        "cortex.footprint", "cortex.graph_settings", "cortex.guess_inside", "cortex.guess_removals",
+        "cortex.guess_values", "cortex.guess_widths", "cortex.lr_range", "cortex.model_text", "cortex.picture",
+        "cortex.recipes", "cortex.run_length", "cortex.translate",
     ),
     11: (
         "cortex.answers", "cortex.export", "cortex.forecast", "cortex.guesses", "cortex.guide_steps", "cortex.honest",

@@ -125,7 +125,11 @@ FAULTS: dict[str, tuple[Any, str]] = {
     "a text": ("x", "found a text"),
     "nothing": (None, "found nothing"),
     "another format": (document(format="x"), 'document.format: found "x", expected "cortexnodus/graph"'),
-    "no format": ({}, "document.format: found null"),
+    "no format": ({}, 'document: found an empty object, which is no graph document; expected {"format": "cortexnodus/graph"'),
+    "of another program": (
+        {"model_type": "gpt2", "n_layer": 12},
+        'document: found an object with "model_type", "n_layer", which is',
+    ),
     "newer": (document(version=2), "found 2, expected 1; a newer CortexNodus wrote this document, update to open it"),
     "version 0": (document(version=0), "document.version: found 0, expected 1"),
     "version true": (document(version=True), "document.version: found true or false, expected a whole number"),

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import MakeGraph
+from conftest import MakeGraph, MakeRun
 from torch import Tensor, nn
 
 from cortex.builder import plan
 from cortex.command import main
 from cortex.graph import Edge, Graph, Node, to_json
-from cortex.honest import honesty, known_leaks, leaks
+from cortex.honest import _small, honesty, known_leaks, leaks
 from cortex.kind import Kind
 from cortex.params import FROM_INPUT, Bool, Int
 from cortex.places import Places
@@ -154,9 +154,17 @@ def test_a_model_that_sees_the_answer_is_not_trained(
 ) -> None:
     path = tmp_path / "leaking.json"
     path.write_text(to_json(with_node(make_graph(steps=2), "MeanOverTime")))
-    assert main(["train", str(path)]) != 0
+    assert main(["train", str(path)]) == 2
+    assert "extra: its output hangs on later tokens" in "".join(capsys.readouterr())
+    assert list_runs(home.runs) == []  # told before there is a run
+
+
+def test_a_run_that_was_created_of_a_model_that_sees_the_answer_fails(
+    with_liars: None, make_graph: MakeGraph, make_run: MakeRun, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = make_run(with_node(make_graph(steps=2), "MeanOverTime"))
+    assert main(["train", str(run.path)]) != 0
     assert "its output hangs on later tokens" in "".join(capsys.readouterr())
-    (run,) = list_runs(home.runs)
     assert run.state() == "failed" and not run.checkpoint("best").exists()
 
 
@@ -178,6 +186,13 @@ def test_a_model_whose_heads_divide_the_vocabulary_alone_is_tried_out(make_graph
     graph = graph.connect("block_1", "wide").connect("wide", "x").connect("x", "norm")
     for vocabulary in (40, None):
         assert honesty(plan(graph, vocabulary)).ok
+
+
+def test_a_layer_as_wide_as_a_large_vocabulary_is_tried_out_narrow(make_graph: MakeGraph) -> None:
+    graph = make_graph(blocks=1).disconnect(Edge("block_1", "norm")).add(Node("wide", "Linear"))
+    graph = graph.add(Node("x", "GPTBlock", {"nhead": 5})).connect("block_1", "wide").connect("wide", "x").connect("x", "norm")
+    small = _small(plan(graph, 100_000))
+    assert small is not None and small.total is not None and small.total < 100_000
 
 
 def test_a_loss_far_ahead_is_tried_out_on_a_short_text(make_graph: MakeGraph) -> None:

@@ -14,6 +14,7 @@ from test_checks import BROKEN, V
 from cortex import documents
 from cortex.builder import Plan, plan
 from cortex.graph import Edge, Graph, Node, from_json
+from cortex.middles import made_middles
 from cortex.repair import Repair, repair
 
 # What the table of broken graphs calls them, and what the button has to say.
@@ -203,6 +204,18 @@ WAYS: dict[str, tuple[Callable[[Graph], Graph], list[str]]] = {
             "loss", "head"), ["Put head before loss"],
     ),
     "a node that nothing is connected to": (lambda g: g.add(Node("x", "LayerNorm")), ["Delete x"]),
+    "two nodes that nothing else is connected to": (
+        lambda g: g.add(Node("x", "LayerNorm")).add(Node("y", "GELU")).connect("x", "y"),
+        ["Delete x and 1 connected to it alone"],
+    ),
+    "an edge from the source past the embedding": (
+        lambda g: g.disconnect(Edge("embedding", "positions")).connect("data", "positions"),
+        ["Connect embedding to positions instead of data"],
+    ),
+    "a layer in the middle as wide as the vocabulary": (
+        lambda g: between(g, Node("x", "Linear"), Node("y", "GPTBlock", {"nhead": 2})).connect("norm", "x").connect(
+            "x", "y").connect("y", "head"), ["Set out_features of x to 8"],
+    ),
     "width in every block": (
         lambda g: g.with_param("block_1", "d_model", 16).with_param("block_2", "d_model", 16),
         ["Set embedding_dim of embedding to 16"],
@@ -292,6 +305,17 @@ def test_the_first_button_does_what_a_person_would(way: str, make_graph: MakeGra
 def test_an_example_is_mended_into_what_it_was(name: str, broken: Callable[[Graph], Graph], said: list[str]) -> None:
     graph = from_json((EXAMPLES / f"{name}.json").read_text())
     assert mended(broken(graph), 100, 2 if name == "classifier" else None) == said
+
+
+def test_no_repair_makes_a_layer_in_the_middle_as_wide_as_the_vocabulary(make_graph: MakeGraph) -> None:
+    pinned = {"d_model": 8, "nhead": 5, "dim_feedforward": 16}
+    planned = plan(between(make_graph(), Node("x", "GPTBlock", pinned)).connect("norm", "x").connect("x", "head"), 40)
+    found = repair(planned, planned.issues[0])
+    assert found.label == "Set nhead of x to 4"
+    wide = planned.graph.without_param("x", "d_model").add(Node("wide", "Linear", {"out_features": 40}))
+    wide = wide.disconnect(Edge("norm", "x")).connect("norm", "wide").connect("wide", "x")
+    assert not made_middles(wide, wide) and made_middles(wide, wide.with_param("wide", "out_features", "auto"))
+    assert made_middles(planned.graph, wide.without_param("wide", "out_features"))
 
 
 def test_a_repair_tells_how_many_faults_show_behind_it(make_graph: MakeGraph) -> None:

@@ -16,6 +16,7 @@ from cortex.builder import build, plan, shape_text
 from cortex.command import main
 from cortex.graph import Edge, Graph, GraphError, Node, Template, from_document, from_json, to_document, to_json
 from cortex.places import Places
+from cortex.repair import repair
 from cortex.templates import TemplateError, group, insert, load, needed, save, saved, ungroup
 
 V = 25
@@ -176,6 +177,29 @@ def test_a_fault_is_told_once_at_the_card_with_the_way_to_it(graph: Graph, case:
     ids = {node.id for node in graph.nodes} | {"blocks_2_att"}
     assert planned.calls == () and all(issue.node in ids and "blocks_1" not in str(issue) for issue in planned.issues)
     assert all(issue.follows is None or (issue.follows in ids and issue.follows != issue.node) for issue in planned.issues)
+
+
+MENDED = {
+    "no template": "Set template of blocks to block",
+    "too large": "Set repeat of blocks to 249",
+    "itself": "Delete more, in template ffn",
+    "a loss inside": "Delete end, in template ffn",
+    "a card inside without a template": "Delete more, in template ffn",
+    "widths": "Insert Linear of width 8 between down and sum, in template ffn",
+    "a setting inside": "Set num_heads of att to 2, in template block",
+    "cycle through it": "Connect blocks to positions instead of norm",
+    "cycle inside": "Connect up to norm instead of act, in template ffn",
+    "dead end inside": "Delete end, in template ffn",
+    "sees later positions": "Make att causal, in template block",
+}
+
+
+@pytest.mark.parametrize("case", MENDED)
+def test_a_fault_inside_is_mended_in_the_template(graph: Graph, case: str) -> None:
+    planned = plan(FAULTY[case][0](graph), V)
+    found = repair(planned, next(issue for issue in planned.issues if issue.follows is None))
+    assert found and found.label == MENDED[case]
+    assert plan(found.graph, V).issues == () and {node.id for node in found.graph.nodes} == {node.id for node in graph.nodes}
 
 
 def test_a_document_carries_its_templates(graph: Graph) -> None:

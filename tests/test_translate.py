@@ -364,7 +364,7 @@ def test_settings_of_a_second_loss_are_said_to_have_no_effect() -> None:
         ('{"nodes": {}}', "a.json.nodes: found {}, expected a list of nodes"),
         ('{"nodes": [1]}', "a.json.nodes[0]: found 1, expected an object"),
         ('{"nodes": [{"id": 1}]}', "a.json.nodes[0].type: found nothing, expected the name of a node type"),
-        ('{"nodes": [{"type": "Linear"}]}', "a.json.nodes[0].id: found nothing, expected a number"),
+        ('{"nodes": [{"type": "Linear"}]}', "a.json.nodes[0].id: found nothing, expected a whole number or a text"),
         (
             '{"nodes": [{"id": 1, "type": "Loss"}], "links": [[1]]}',
             "a.json.links[0]: found [1], expected [id, from, slot, to, slot, type]",

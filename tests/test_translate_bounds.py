@@ -85,6 +85,7 @@ def test_a_file_that_is_too_large_is_not_read_at_all(tmp_path: Path, capsys: pyt
         ("1e999", "found 1e999"),
         ("-Infinity", "found -Infinity"),
         ('"\\ud800"', "found half of a surrogate pair"),
+        ('{"a": 1, "a": 2}', 'the key "a" stands twice in one object'),
     ],
 )
 def test_values_that_no_document_can_hold_are_one_line(value: str, reason: str) -> None:

@@ -157,3 +157,58 @@ def test_flatten_is_named_with_the_pictures_that_it_is_for() -> None:
         line == "for pictures, which have no place here: MNIST: MNIST (node 1); Flatten: Flatten (node 2). Nothing was imported"
     )
     assert "take Pool" in translate(text(chain(node(3, "Flatten")))).report.refused[0]
+
+
+@pytest.mark.parametrize(
+    ("made", "sentence"),
+    [
+        (block(3, nhead=4.7), "gpt_block: nhead=4.7 would have been cut to 4"),
+        (block(3, nhead=4.0), ""),
+        (block(3, nhead=True), "gpt_block: nhead=True would have been read as 1"),
+        (block(3, dim_feedforward="512.5"), "dim_feedforward='512.5' is no whole number that it can read: it would have been"),
+        (
+            block(3, dim_feedforward=None),
+            "dim_feedforward=None is no whole number that it can read: it would have been dropped",
+        ),
+        (block(3, dropout=2), "gpt_block: dropout=2 is not from 0 to 1: it would have been dropped with the 2 nodes behind it"),
+        (node(3, "Dropout", p="much"), "dropout: p='much' is no number that it can read: it would have been dropped"),
+        (node(3, "PositionalEncoding", max_len=-5), "positional_encoding: max_len=-5 is below 0: it would have been dropped"),
+        (node(3, "LeakyReLU", negative_slope=-2), ""),
+    ],
+)
+def test_a_number_that_it_would_have_cut_or_not_been_able_to_read_is_said(made: dict[str, Any], sentence: str) -> None:
+    told = said(translate(text(chain(made))))
+    assert sentence in told and (sentence or not any(word in told for word in ("cut to", "dropped", "read as")))
+
+
+def test_numbers_of_the_whole_run_that_it_would_have_cut_are_said_and_kept_as_faults() -> None:
+    nodes = chain(epochs=4.7, lr="fast", optimizer=["Adam"])
+    nodes[0]["properties"]["batch_size"] = 20.5
+    found = translate(text(nodes))
+    assert "goal: epochs=4.7 would have been cut to 4" in said(found)
+    assert "wiki_text2: batch_size=20.5 would have been cut to 20" in said(found)
+    words = in_words(found.report)
+    assert "lr='fast' kept, to be mended" in words and "optimizer=['Adam'] left out" in words
+    fields = {issue.field for issue in plan(found.graph).issues if issue.follows is None}
+    assert fields == {"batch_size", "training.epochs", "training.lr"}
+
+
+@pytest.mark.parametrize("epochs", [0, -1])
+def test_no_epochs_at_all_are_said(epochs: int) -> None:
+    assert f"epochs={epochs} would have trained nothing" in said(translate(text(chain(epochs=epochs))))
+
+
+@pytest.mark.parametrize(
+    ("type_", "known"), [("gptblock", False), ("nn/GPTBlock", False), ("RMSNorm", False), ("GPTBlock", True)]
+)
+def test_a_type_that_its_builder_does_not_know_by_that_name_is_said(type_: str, known: bool) -> None:
+    told = said(translate(text(chain(node(3, type_)))))
+    assert (f"its builder knows no type '{type_}': it would have been dropped with the 2 nodes behind it" in told) is not known
+
+
+def test_links_of_one_number_are_all_kept_and_said() -> None:
+    nodes = chain(block(3))
+    links = [[7, key, 0, key + 1, 0, "any"] for key in range(1, 5)]
+    found = translate(json.dumps({"nodes": nodes, "links": links}))
+    assert "3 links with the number of a later one: left out" in said(found)
+    assert len(found.graph.edges) == 4 and plan(found.graph).issues == ()

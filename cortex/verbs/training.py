@@ -59,12 +59,14 @@ def ready(graph: Graph, arguments: argparse.Namespace) -> Prepared:
 
     from cortex import data, graph_source
     from cortex.builder import plan
+    from cortex.honest import leaks
 
     refuse(plan(graph).issues)
     _check_device(graph)
     node = graph_source.source_node(graph)
     prepared = prepared_for(node, places_of(arguments), Told(sys.stderr.isatty()))
-    refuse(plan(graph, *prepared.sizes).issues)
+    planned = plan(graph, *prepared.sizes)
+    refuse(planned.issues or leaks(planned))
     short = data.too_short(node, prepared)
     if short:
         raise UserError(f"{node.id}: {short}; set seq_len to at most {prepared.count('train')}, or give a longer text")
