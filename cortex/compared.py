@@ -51,11 +51,13 @@ def not_compared(loss: str, targets: Targets, wiring: Wiring, shapes: Mapping[st
 
 
 def _what_changed(source: str, wiring: Wiring, shapes: Mapping[str, Shape]) -> str:
-    """The node that made something else of the positions of a text, behind which `source` stands."""
-    while source in wiring.inputs and not any(
-        _positions(shapes[before]) == ["B", "T"] for before in wiring.inputs[source].values()
-    ):
-        source = next(iter(wiring.inputs[source].values()))
+    """The node that made something else of the positions of a text, of either side, behind which `source` stands."""
+    while before := list(wiring.inputs.get(source, {}).values()):
+        if any(len(letters) == 2 and "+" not in letters[1] for letters in (_positions(shapes[name]) for name in before)):
+            break
+        if not wiring.inputs.get(before[0]):
+            break  # a kind that makes its vector of the tokens themselves
+        source = before[0]
     return source
 
 

@@ -44,7 +44,8 @@ class Browser:
 
     def connect(self, source: str, target: str) -> None:
         edge = StreamlitFlowEdge(f"st-flow-edge_{source}-{target}", source, target)
-        self.shown.edges.append(edge)
+        if (source, target) not in {(shown.source, shown.target) for shown in self.shown.edges}:
+            self.shown.edges.append(edge)
         self.send(edge.id)
 
     def disconnect(self, source: str, target: str) -> None:
@@ -127,6 +128,20 @@ def test_a_drawn_edge_is_an_edge_of_the_graph(session: Session) -> None:
     session.settle()
     assert [edge.source for edge in session.graph.into("loss")] == ["head"]
     assert session.graph.nodes == preset("small").nodes
+
+
+def test_a_second_edge_between_the_same_cards_takes_the_next_port() -> None:
+    """The component adds none, and only names the edge that it would have been."""
+    graph = preset("small").add(Node("sum", "Add")).connect("block_1", "sum")
+    session = Session(graph, Browser()).settle()
+    session.browser.connect("block_1", "sum")
+    session.settle()
+    session.browser.connect("block_1", "norm")
+    session.settle()
+    session.browser.connect("block_1", "norm")
+    session.settle()
+    assert [(edge.source, edge.port) for edge in session.graph.into("sum")] == [("block_1", "in"), ("block_1", "in_2")]
+    assert [edge.source for edge in session.graph.into("norm")].count("block_1") == 1
 
 
 def test_a_deleted_node_takes_its_edges_along(session: Session) -> None:
@@ -245,8 +260,17 @@ def test_a_fault_is_on_its_card_and_what_follows_is_dashed() -> None:
     state = session.sent()
     nodes = {node.id: node for node in state.nodes}
     assert "nothing is connected to it" in nodes["embedding"].data["content"]
-    assert "2px solid" in nodes["embedding"].style["border"]
-    assert "dashed" in nodes["block_1"].style["border"]
+    assert nodes["embedding"].style["borderColor"].startswith(LIGHT.fault)
+    assert nodes["block_1"].style["borderStyle"].startswith("dashed")
+
+
+def test_a_card_that_is_mended_keeps_the_edge_of_its_family() -> None:
+    """Of a style the browser is told what has changed: a changed `border` would wipe out a `borderLeft` that has not."""
+    graph = preset("small").disconnect(preset("small").edges[0])
+    styles = [node.style for shown in (graph, preset("small")) for node in Session(shown, Browser()).sent().nodes]
+    names = {name for style in styles for name in style}
+    assert not [(one, other) for one in names for other in names if one != other and other.startswith(one)]
+    assert all(style["borderWidth"].endswith(" 5px") and style["borderStyle"].endswith(" solid") for style in styles)
 
 
 def test_an_edit_changes_the_text_of_its_own_card_alone() -> None:

@@ -141,6 +141,13 @@ WRONG: dict[str, tuple[Make, str, str]] = {
         "pool",
         "gives one vector for a whole text, and loss compares every token",
     ),
+    "a Pool of the source side before a token loss": (
+        lambda: (
+            encoder_decoder(PATH).remove("decoder").add(Node("pool", "Pool")).connect("encoder", "pool").connect("pool", "norm")
+        ),
+        "pool",
+        "gives one vector for a whole text, and loss compares every token",
+    ),
     "a Pool before a block": (
         lambda: behind(tiny(), Node("pool", "Pool"), Node("block", "GPTBlock", {"nhead": 2})),
         "block",

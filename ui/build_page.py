@@ -106,7 +106,11 @@ def _canvas(planned: Plan) -> None:
     changes = canvas.draw(planned, memory, session.selected(), theme())
     before = (session.selected(), session.selected_edge())
     if changes.structural or changes.moved:
+        full = [ends for ends in changes.connected if all(name in graph for name in ends)]
+        full = [ends for ends in full if not canvas_events.port_of_drawn(graph, *ends)]
         session.edit(lambda graph: canvas_events.take(graph, changes, memory))
+        for source, target in full:
+            session.notify(f"Nothing is drawn: {source} feeds {target} already, and no port of {target} is free.")
     if changes.selected or changes.selected_edge or changes.deselected:
         session.select(changes.selected, changes.selected_edge)
     told = session.NOTICE in st.session_state  # the edit could not be kept

@@ -46,9 +46,19 @@ def apply(graph: Graph, changes: Changes) -> Graph:
     for edge in changes.disconnected:
         graph = graph.disconnect(edge)
     for source, target in changes.connected:
-        if source in graph and target in graph:
-            graph = graph.connect(source, target, free_port(graph, target))
+        port = port_of_drawn(graph, source, target)
+        graph = graph.connect(source, target, port) if port else graph
     return graph.move(changes.moved)
+
+
+def port_of_drawn(graph: Graph, source: str, target: str) -> str | None:
+    """The port that a drawn edge leads to: the first free one, else the first; None for one more edge between two cards where
+    every port is taken, and where one of them is gone."""
+    if source not in graph or target not in graph:
+        return None
+    port, into = free_port(graph, target), graph.into(target)
+    again = any(edge.source == source for edge in into) and any(edge.port == port for edge in into)
+    return None if again else port
 
 
 def take(graph: Graph, changes: Changes, memory: dict[str, Any]) -> Graph:
@@ -97,6 +107,10 @@ def read(value: StreamlitFlowState, memory: Mapping[str, Any]) -> Changes:
             changes.disconnected.append(Edge(source, target, port))
     drawn = {edge.id: (edge.source, edge.target) for edge in value.edges if edge.id not in base["edges"]}
     changes.connected = [ends for edge_id, ends in drawn.items() if edge_id not in base.get("drawn", ())]
+    if value.selected_id not in edge_ids:  # one more between the same cards is not added there, only named
+        shown = {(edge.source, edge.target) for edge in value.edges}
+        named = [ends for ends in shown if _drawn_id(*ends) == value.selected_id]
+        changes.connected += named if len(named) == 1 else []
     if value.selected_id in there:
         changes.selected = value.selected_id
     elif value.selected_id in base["edges"]:
@@ -135,10 +149,15 @@ def _follows(value: StreamlitFlowState, base: Mapping[str, Any]) -> bool:
         return False
     for edge in value.edges:
         known = base["edges"].get(edge.id)
-        drawn = edge.id == f"st-flow-edge_{edge.source}-{edge.target}" and {edge.source, edge.target} <= nodes
+        drawn = edge.id == _drawn_id(edge.source, edge.target) and {edge.source, edge.target} <= nodes
         if not (drawn if known is None else tuple(known[:2]) == (edge.source, edge.target)):
             return False
     return True
+
+
+def _drawn_id(source: str, target: str) -> str:
+    """The name that the component gives an edge that is drawn."""
+    return f"st-flow-edge_{source}-{target}"
 
 
 def _revision(value: StreamlitFlowState, memory: Mapping[str, Any]) -> str:

@@ -48,19 +48,28 @@ def card(planned: Plan, node: Node, theme: Theme) -> str:
 
 
 def card_style(planned: Plan, node: Node, theme: Theme) -> dict[str, str]:
-    """The CSS of a card's frame that differs from card to card: border by family and faults, share of the parameters."""
+    """The CSS of a card's frame that differs from card to card: border by family and faults, share of the parameters.
+
+    No property contains another: the browser is told only those that have changed, and `border` would take `borderLeft` along.
+    """
     kind = KINDS.get(node.kind)
     issues = planned.issues_of(node.id)
     faulty = any(issue.follows is None for issue in issues)
-    border = f"1px solid {theme.line}"
+    wide, line, colour = "1px", "solid", theme.line
     if faulty:
-        border = f"2px solid {theme.fault}"
+        wide, line, colour = "2px", "solid", theme.fault
     elif issues or node.bypass:
-        border = f"2px dashed {theme.muted}"
+        wide, line, colour = "2px", "dashed", theme.muted
     side = theme.fault if faulty or kind is None else FAMILY_COLOURS[kind.family]
     number, total = planned.parameters.get(node.id), planned.total
     share = f"{number / total:.1%}" if number and total else "0"
-    return {"width": f"{WIDTH}px", "border": border, "borderLeft": f"5px solid {side}", "--cn-share": share}
+    return {
+        "width": f"{WIDTH}px",
+        "borderWidth": f"{wide} {wide} {wide} 5px",
+        "borderStyle": f"{line} {line} {line} solid",
+        "borderColor": f"{colour} {colour} {colour} {side}",
+        "--cn-share": share,
+    }
 
 
 def sheet(theme: Theme) -> str:

@@ -6,6 +6,7 @@ applies it to the file as it is at that moment, so that a second tab or a reload
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -21,6 +22,7 @@ from ui.plain import plain
 # What the session holds; all of it plain data that can be rebuilt.
 DOCUMENT = "document"  # id of the document being edited
 GRAPH = "graph"  # its last known content
+LEFT = "document_left"  # id of the document that was left last, and when, in seconds of the monotonic clock
 STAMP = "graph_stamp"  # and the state of the file that this was read from
 SELECTED = "selected"  # id of the selected node, or None
 EDGE = "selected_edge"  # (source, target, port) of the selected edge, or None
@@ -43,6 +45,9 @@ REPORT = "report"  # the report that this session has made last: key, path, time
 OPEN = "open"  # set for one script run: go to the page of this run
 ENTERED = "entered"  # the entry file has run in this session
 
+# For so long an event that the browser sent before it heard that a document was left can still name it, in seconds.
+_LATE = 10.0
+
 
 def where() -> Places:
     """The folders of this app."""
@@ -52,6 +57,10 @@ def where() -> Places:
 def document_id() -> str | None:
     """The document of the URL, else of the session; None when neither names one that exists."""
     asked = st.query_params.get("doc")
+    left, at = st.session_state.get(LEFT, (None, 0.0))
+    if asked and asked == left and time.monotonic() - at < _LATE:
+        st.query_params.pop("doc", None)
+        asked = None
     for name in (asked, st.session_state.get(DOCUMENT)):
         if name and documents.stamp(where().documents, name):
             if st.session_state.get(DOCUMENT) != name:
@@ -95,20 +104,23 @@ def open_graph(new: Graph) -> bool:
 
         new = tidy(new)
     try:
-        _switch(documents.create(where().documents, new))
+        name = documents.create(where().documents, new)
     except OSError as error:
         notify(f"The graph cannot be opened: {_cannot_write(error)}")
         return False
+    open_document(name)
     return True
 
 
 def open_document(name: str) -> None:
     """Go on editing a document."""
+    _leave()
     _switch(name)
 
 
 def close() -> None:
     """Leave the document; it stays on disk."""
+    _leave()
     for key in (DOCUMENT, GRAPH, STAMP, SELECTED, EDGE, CANVAS):
         st.session_state.pop(key, None)
     st.query_params.pop("doc", None)
@@ -248,7 +260,14 @@ def show_notice() -> None:
         st.warning(plain(text), icon=":material/info:")
 
 
+def _leave() -> None:
+    if st.session_state.get(DOCUMENT):
+        st.session_state[LEFT] = st.session_state[DOCUMENT], time.monotonic()
+
+
 def _switch(name: str) -> None:
+    if st.session_state.get(LEFT, (None,))[0] == name:
+        del st.session_state[LEFT]
     if st.session_state.get(DOCUMENT) != name:
         for key in (GRAPH, STAMP, SELECTED, EDGE, CANVAS):
             st.session_state.pop(key, None)
