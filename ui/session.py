@@ -6,6 +6,7 @@ applies it to the file as it is at that moment, so that a second tab or a reload
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -26,7 +27,8 @@ SELECTED = "selected"  # id of the selected node, or None
 EDGE = "selected_edge"  # (source, target, port) of the selected edge, or None
 CANVAS = "canvas"  # what was last sent to and received from the canvas
 RUN = "run"  # folder name of the run that the Train page shows
-NOTICE = "notice"  # a line to show once, at the next script run
+NOTICE = "notice"  # a line to show, at the next script run
+SHOWN = "notice_shown"  # the line that was shown last, and when first
 PREPARING = "preparing"  # the data preparation that this session started: key of the data, process, log, or its error
 MEASURING = "measuring"  # of each prepared data set that is being measured: process and log
 TEXT = "data_text"  # the source that the Data page shows: kind and params; None while it is the graph's own
@@ -42,6 +44,9 @@ REPAIRS = "repairs"  # what would mend each fault of the graph as it is
 REPORT = "report"  # the report that this session has made last: key, path, time, or its error
 OPEN = "open"  # set for one script run: go to the page of this run
 ENTERED = "entered"  # the entry file has run in this session
+
+# A page can run again by itself as soon as it is drawn; a line is shown by the runs of so many seconds.
+_SHOWN_SECONDS = 4.0
 
 
 def where() -> Places:
@@ -159,6 +164,7 @@ def _cannot_write(error: OSError) -> str:
 def _edited(after: Graph) -> Graph:
     st.session_state[GRAPH] = to_document(after)
     st.session_state.pop(STAMP, None)  # another tab may have written since, so it is read again
+    st.session_state.pop(SHOWN, None)  # what could not be done before is not what happened now
     if selected() and selected() not in after:
         select(None)
     return after
@@ -240,8 +246,12 @@ def notify(text: str) -> None:
 
 
 def show_notice() -> None:
-    """Show the line that the last run left, once."""
+    """Show the line that the last run left, long enough to be seen."""
     text = st.session_state.pop(NOTICE, None)
+    if text:
+        st.session_state[SHOWN] = (text, time.time())
+    elif time.time() - st.session_state.get(SHOWN, ("", 0.0))[1] < _SHOWN_SECONDS:
+        text = st.session_state[SHOWN][0]
     if text:
         st.warning(plain(text), icon=":material/info:")
 
