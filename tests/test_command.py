@@ -205,16 +205,6 @@ def test_an_interrupt_stops_a_training_as_stop_does_and_prints_only_json(start: 
     assert run.checkpoint("best").is_file() and run.checkpoint("last").is_file()
 
 
-def test_stop_from_another_process_stops_a_training(start: Start, say: Any, document: str) -> None:
-    child = start("-m", "cortex", "train", document, "--json", "--name", "long", "--set", "training.steps=1000000")
-    while json.loads(child.stdout.readline())["event"] != "validation":
-        pass
-    status, out, err = say("stop", "long")
-    assert (status, err) == (0, "") and "asked run" in out
-    rows = json_lines(child.communicate(timeout=60)[0])
-    assert child.returncode == 0 and rows[-1]["state"] == "stopped"
-
-
 def test_a_reader_that_has_seen_enough_is_no_fault(start: Start) -> None:
     child = start("-m", "cortex", "runs")
     child.stdout.close()

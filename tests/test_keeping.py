@@ -135,6 +135,19 @@ def test_what_another_tab_wrote_right_behind_an_edit_is_shown(
     assert build.session_state["graph"]["training"]["seed"] == 77
 
 
+def test_what_was_told_is_not_lost_to_a_page_that_runs_again_by_itself_and_ends_with_the_next_edit(
+    home: Places, build: AppTest, open_document: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    documents.path_of(home.documents, open_document).write_text("{")
+    for _ in range(2):
+        assert "damaged outside the app" in words(sound(build.run()))
+    assert "damaged outside the app" not in words(rename(build, "next"))
+    documents.path_of(home.documents, build.session_state["document"]).write_text("{")
+    assert "damaged outside the app" in words(sound(build.run()))
+    monkeypatch.setattr("ui.session._SHOWN_SECONDS", 0.0)
+    assert "damaged outside the app" not in words(sound(build.run()))
+
+
 def test_a_name_longer_than_a_field_takes_is_not_cut_by_looking_at_it(home: Places, open_document: str) -> None:
     path, long = documents.path_of(home.documents, open_document), "n" * 300
     documents.update(home.documents, open_document, lambda graph: rename_node(graph.rename(long), "norm", long))

@@ -120,19 +120,21 @@ def test_an_example_learns_what_an_untrained_model_cannot_know(name: str, runs: 
     found, row = evaluate_run(run, where.store), summary(run)
     (first, *_) = found["metrics"].values() if name != "gpt-conv" else [{}]
     # Two labels, five tags, ten tokens, 16 tokens: what guessing gets right is at most the share of the most frequent one.
+    # Measured on one machine: 0.956; 0.932; exact 1, 1.012; 0.356, 2.06; 1.30, 0.488, 0.370, 0.302; 2.40.
     if name == "classifier":
         assert first["accuracy"] > 0.9 and first["f1"] > 0.9 and row["metric"] == "Accuracy"
     elif name == "ner":
-        assert first["f1"] > 0.85 and row["metric"] == "F1 over spans" and row["best_metric"] > 0.85
+        assert first["f1"] > 0.9 and row["metric"] == "F1 over spans" and row["best_metric"] > 0.9
     elif name == "encoder-decoder":
-        assert first["exact"] > 0.8 and found["perplexity"] < 1.2
+        assert first["exact"] > 0.9 and found["perplexity"] < 1.1
     elif name == "masked-encoder":
-        assert first["accuracy"] > 0.3 and found["loss"] < 2.3  # ln 16 is 2.77
+        assert first["accuracy"] > 0.33 and found["loss"] < 2.2  # ln 16 is 2.77
     elif name == "multi-token":
-        assert list(found["losses"]) == ["next", "second", "third"] and found["loss"] < 1.9
-        assert all(metrics["accuracy"] > 0.25 for metrics in found["metrics"].values())
+        assert list(found["losses"]) == ["next", "second", "third"] and found["loss"] < 1.4
+        right = [metrics["accuracy"] for metrics in found["metrics"].values()]
+        assert right[0] > 0.44 and right[1] > 0.33 and right[2] > 0.27
     else:
-        assert found["perplexity"] < 3.0 and "metrics" not in found
+        assert found["perplexity"] < 2.6 and "metrics" not in found
     assert (row["best_perplexity"] is None) == (name in ("classifier", "ner", "masked-encoder"))
     assert found["loss"] == pytest.approx(row["best_loss"], rel=1e-6)
     assert row["task"] == TASKS.get(name, "Text")
@@ -289,12 +291,6 @@ def test_the_exported_script_trains_a_task_bit_for_bit_as_the_app_does(
         if ours["event"] in ("train", "validation") and "losses" in ours:
             (its,) = [line for line in lines if (line["event"], line.get("step")) == (ours["event"], ours["step"])]
             assert its["losses"] == ours["losses"] and its.get("metrics") == ours.get("metrics")
-
-
-def test_the_data_of_the_examples_is_what_its_script_writes(tmp_path: Path) -> None:
-    MADE.main(tmp_path)
-    for path in tmp_path.iterdir():
-        assert path.read_bytes() == (PROJECT / "examples" / "data" / path.name).read_bytes(), path.name
 
 
 def test_an_example_finds_its_data_wherever_the_app_is_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

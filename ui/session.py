@@ -29,6 +29,7 @@ EDGE = "selected_edge"  # (source, target, port) of the selected edge, or None
 CANVAS = "canvas"  # what was last sent to and received from the canvas
 RUN = "run"  # folder name of the run that the Train page shows
 NOTICE = "notice"  # a line to show once, at the next script run, and whether it tells of something done
+SHOWN = "notice_shown"  # the line that was shown last, and when first
 PREPARING = "preparing"  # the data preparation that this session started: key of the data, process, log, or its error
 MEASURING = "measuring"  # of each prepared data set that is being measured: process and log
 TEXT = "data_text"  # the source that the Data page shows: kind and params; None while it is the graph's own
@@ -47,6 +48,8 @@ ENTERED = "entered"  # the entry file has run in this session
 
 # For so long an event that the browser sent before it heard that a document was left can still name it, in seconds.
 _LATE = 10.0
+# A page can run again by itself as soon as it is drawn; a line is shown by the runs of so many seconds.
+_SHOWN_SECONDS = 4.0
 
 
 def where() -> Places:
@@ -171,6 +174,7 @@ def _cannot_write(error: OSError) -> str:
 def _edited(after: Graph) -> Graph:
     st.session_state[GRAPH] = to_document(after)
     st.session_state.pop(STAMP, None)  # another tab may have written since, so it is read again
+    st.session_state.pop(SHOWN, None)  # what could not be done before is not what happened now
     if selected() and selected() not in after:
         select(None)
     return after
@@ -252,11 +256,16 @@ def notify(text: str, *, done: bool = False) -> None:
 
 
 def show_notice() -> None:
-    """Show the line that the last run left, once."""
+    """Show the line that the last run left: in passing where something was done, else long enough to be seen."""
     text, done = st.session_state.pop(NOTICE, ("", False))
     if done:
         st.toast(plain(text), icon=":material/check:", duration="long")
-    elif text:
+        return
+    if text:
+        st.session_state[SHOWN] = (text, time.time())
+    elif time.time() - st.session_state.get(SHOWN, ("", 0.0))[1] < _SHOWN_SECONDS:
+        text = st.session_state[SHOWN][0]
+    if text:
         st.warning(plain(text), icon=":material/info:")
 
 

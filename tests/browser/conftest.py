@@ -13,12 +13,12 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, FrameLocator, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Error, FrameLocator, Locator, Page, expect, sync_playwright
 
 from cortex.graph import Graph, from_json
 from cortex.places import Places, places
@@ -32,7 +32,28 @@ FLAGS = [
 ]  # fmt: skip
 HOW = "no Chromium found; install it (Debian: apt-get install chromium) or set CHROMIUM to its path"
 
-expect.set_options(timeout=20_000)
+# Long, because the first page of a cold server on a busy machine is slow; what comes sooner is not waited for.
+PATIENCE = 60
+expect.set_options(timeout=1000 * PATIENCE)
+
+# Whether a script runs, and what the canvas shows, looked at until both have rested for so many looks. Between two looks the
+# server answers, so on a slow machine they are further apart. A page that refreshes itself all the time is left after a while.
+RESTS = """async looks => {
+    const pause = () => new Promise(go => setTimeout(go, 100));
+    const look = () => {
+        const app = document.querySelector('[data-testid="stApp"]');
+        const canvas = document.querySelector("iframe")?.contentDocument?.querySelector(".react-flow");
+        return app?.dataset.testScriptState === "notRunning" ? canvas?.innerHTML ?? "none" : null;
+    };
+    const end = performance.now() + 20000;
+    for (let rested = 0, before = null; rested < looks && performance.now() < end;) {
+        await pause();
+        await fetch("/_stcore/health").catch(() => null);
+        const now = look();
+        rested = now !== null && now === before ? rested + 1 : 0;
+        before = now;
+    }
+}"""
 
 
 @dataclass
@@ -59,7 +80,8 @@ class Server:
             cwd=ROOT, env={**os.environ, "CORTEXNODUS_HOME": str(self.home)}, stdout=log, stderr=log, start_new_session=True,
         )  # fmt: skip
         log.close()
-        for _ in range(300):
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end and self.process.poll() is None:
             with contextlib.suppress(OSError), urllib.request.urlopen(f"{self.url}/_stcore/health", timeout=1):
                 return
             time.sleep(0.1)
@@ -67,7 +89,7 @@ class Server:
 
     def stop(self) -> None:
         self.process.terminate()
-        self.process.wait(20)
+        self.process.wait(PATIENCE)
 
     def runs(self) -> list[Run]:
         return list_runs(self.places.runs)
@@ -84,6 +106,18 @@ class Server:
         log = (self.home / "server.log").read_text()
         return log[log.index("Uncaught app execution") :] if "Uncaught app execution" in log else ""
 
+    def empty(self) -> None:
+        """End what runs and forget all that was made, prepared texts aside, as if the app had never been used."""
+        self.end_runs()
+        work = self.places.store.parent
+        for path in (*self.home.iterdir(), *work.iterdir()):
+            if path in (work, self.places.store, self.home / "server.log"):
+                continue
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+
 
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
@@ -98,25 +132,46 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+@pytest.fixture(scope="session")
+def window(chromium: Browser) -> Iterator[BrowserContext]:
+    """One window for all tests: a second one would fetch and compile the app's scripts anew."""
+    context = chromium.new_context(viewport={"width": 1280, "height": 800}, reduced_motion="reduce")
+    context.set_default_timeout(1000 * PATIENCE)
+    yield context
+    context.close()
+
+
+@pytest.fixture(scope="session")
+def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One server for all tests: a second one would load torch and draw its first pages anew."""
     with socket.socket() as probe:
         probe.bind(("localhost", 0))
         port = probe.getsockname()[1]
     made = Server(tmp_path_factory.mktemp("home"), port)
     made.start()
     yield made
-    made.end_runs()
     made.stop()
-    assert not made.page_errors()
+
+
+@pytest.fixture(scope="module")
+def server(started: Server) -> Iterator[Server]:
+    """The app with nothing made in it yet."""
+    yield started
+    errors = started.page_errors()
+    started.empty()
+    assert not errors
 
 
 @pytest.fixture
-def tab(chromium: Browser, server: Server) -> Iterator[Tab]:
-    context = chromium.new_context(viewport={"width": 1280, "height": 800})
-    context.set_default_timeout(20_000)
-    yield Tab(context.new_page(), server)
-    context.close()
+def tab(window: BrowserContext, server: Server) -> Iterator[Tab]:
+    page = window.pages[0] if window.pages else window.new_page()
+    yield Tab(page, server)
+    for other in window.pages[1:]:
+        other.close()
+    with contextlib.suppress(Error):  # of a page without an address
+        page.evaluate("localStorage.clear(); sessionStorage.clear()")
+    page.mouse.move(0, 0)
+    page.goto("about:blank")
 
 
 @dataclass
@@ -134,17 +189,23 @@ class Tab:
         return self
 
     def settle(self, seconds: float = 0.5) -> Tab:
-        """Wait until no script runs and the canvas has taken what was sent."""
-        self.page.wait_for_timeout(300)
-        self.page.wait_for_function("() => !document.querySelector('[data-testid=\"stStatusWidget\"]')")
-        self.page.wait_for_timeout(1000 * seconds)
+        """Wait until no script has run and the canvas has not changed for so long."""
+        self.page.evaluate(RESTS, round(10 * seconds))
+        return self
+
+    def until(self, condition: Callable[[], object]) -> Tab:
+        """Wait until the condition holds, for what is seen on disk or in the address."""
+        end = time.monotonic() + PATIENCE
+        while not condition():
+            assert time.monotonic() < end, f"still not so after {PATIENCE} s; the address is {self.page.url}"
+            self.page.wait_for_timeout(50)
         return self
 
     def open_preset(self, name: str = "small") -> Tab:
         self.open()
         self.page.get_by_role("button", name=f"Open {name}").click()
         expect(self.node("data")).to_be_visible()
-        return self.settle(1.5)
+        return self.settle()
 
     def button(self, name: str) -> Locator:
         return self.page.get_by_role("button", name=name)
