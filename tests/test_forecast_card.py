@@ -145,11 +145,8 @@ def test_a_probe_is_started_once_however_often_it_is_asked_for(
     home: Places, graph: Graph, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started: list[Any] = []
-
-    class Going:
-        pid = os.getpid()
-
-    monkeypatch.setattr(forecast_card.start, "spawn_cortex", lambda *asked, **_: started.append(asked) or Going())
+    going = {"pid": os.getpid(), "started": process_started(os.getpid())}
+    monkeypatch.setattr(forecast_card.jobs, "begin", lambda *asked, **_: started.append(asked) or going)
     one, two = card(home, graph), card(home, graph)
     press(one, "Measure on this machine")
     press(two, "Measure on this machine")
