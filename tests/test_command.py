@@ -253,3 +253,8 @@ def test_a_device_that_is_not_there_is_the_users_mistake_and_makes_no_run(say: S
 def test_an_argument_that_is_not_utf8_is_refused(say: Say, document: str, home: Places) -> None:
     status, _, err = say("train", document, "--name", "caf\udce9")
     assert status == 2 and "not UTF-8" in err and not home.runs.exists()
+
+
+def test_a_script_is_not_written_where_a_folder_is_or_none(say: Say, document: str, tmp_path: Path) -> None:
+    assert say("export", document, "-o", str(tmp_path))[::2] == (2, f"{tmp_path}: is a folder, expected the name of a file\n")
+    assert "there is no such folder; make it first" in say("export", document, "-o", str(tmp_path / "no" / "x.py"))[2]

@@ -91,6 +91,16 @@ def read_text(path: Path) -> str:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from None
 
 
+def output_path(text: str) -> Path:
+    """Where a file is to be written; UserError where there is no such folder, or a folder of that name."""
+    path = Path(text)
+    if not path.absolute().parent.is_dir():
+        raise UserError(f"{path.absolute().parent}: there is no such folder; make it first")
+    if path.is_dir():
+        raise UserError(f"{path}: is a folder, expected the name of a file")
+    return path
+
+
 def places_of(arguments: argparse.Namespace) -> Places:
     """The folders that are meant."""
     return places(runs=getattr(arguments, "runs", None))

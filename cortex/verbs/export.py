@@ -12,7 +12,7 @@ from cortex.graph import Graph
 from cortex.places import write_atomically
 from cortex.report import print_json, print_table
 from cortex.runs import Run, RunError, find_run
-from cortex.verbs.common import FAILED, OK, UserError, load_graph, places_of, refuse
+from cortex.verbs.common import FAILED, OK, UserError, load_graph, output_path, places_of, refuse
 
 if TYPE_CHECKING:
     from cortex.prove import Row
@@ -27,14 +27,12 @@ def export(arguments: argparse.Namespace) -> int:
     refuse(plan(subject.graph() if isinstance(subject, Run) else subject).issues)
     if arguments.prove:
         return _prove(arguments, subject)
-    output = Path(arguments.output) if arguments.output else None
+    output = output_path(arguments.output) if arguments.output else None
     folder = output.absolute().parent if output else Path.cwd()
     text = script_of_run(subject, folder) if isinstance(subject, Run) else script(subject)
     if output is None:
         print(text, end="")
         return OK
-    if not folder.is_dir():
-        raise UserError(f"{folder}: there is no such folder; make it first")
     write_atomically(output, text)
     print(f"{output}: {len(text.splitlines()):,} lines; start it with python -I {output}", file=sys.stderr)
     return OK

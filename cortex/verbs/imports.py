@@ -11,7 +11,7 @@ from pathlib import Path
 from cortex.graph import to_document, to_json
 from cortex.places import write_atomically
 from cortex.report import print_json
-from cortex.verbs.common import OK, USER_ERROR, UserError, read_text
+from cortex.verbs.common import OK, USER_ERROR, UserError, output_path, read_text
 
 
 class Beside(Mapping[str, str]):
@@ -60,7 +60,7 @@ def import_document(arguments: argparse.Namespace) -> int:
         return USER_ERROR
     issues = plan(found.graph).issues
     if arguments.output:
-        _write(Path(arguments.output), to_json(found.graph))
+        write_atomically(output_path(arguments.output), to_json(found.graph))
     if arguments.json:
         row = {"ok": True, **describe_report(found.report), "issues": [describe_issue(issue) for issue in issues]}
         print_json(row if arguments.output else row | {"document": to_document(found.graph)})
@@ -84,11 +84,3 @@ def _text(path: Path) -> str:
     if size > 4 * LARGEST:  # bytes of a letter
         raise UserError(too_large(str(path), size))
     return read_text(path)
-
-
-def _write(path: Path, text: str) -> None:
-    if not path.absolute().parent.is_dir():
-        raise UserError(f"{path.parent}: there is no such folder; make it first")
-    if path.is_dir():
-        raise UserError(f"{path}: is a folder, expected the name of a file to write")
-    write_atomically(path, text)

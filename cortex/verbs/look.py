@@ -19,6 +19,7 @@ from cortex.verbs.common import OK, USER_ERROR, UserError, load_graph, places_of
 if TYPE_CHECKING:
     from cortex.graph import Node
     from cortex.store import Prepared
+    from cortex.tokenizer import Tokenizer
 
 
 def presets(arguments: argparse.Namespace) -> int:
@@ -167,9 +168,7 @@ def generate(arguments: argparse.Namespace) -> int:
     trained = load_trained(find_run(arguments.run, places_of(arguments).runs), arguments.checkpoint)
     if trained.task not in ("Text", "Pairs"):
         raise UserError(f"run {arguments.run} writes no text; ask it with predict" if trained.task else _LEARNS_NOTHING)
-    unknown = trained.tokenizer.unknown(arguments.prompt)
-    if unknown:
-        print(f"not in the vocabulary, read as <unk>: {', '.join(unknown)}", file=sys.stderr)
+    unknown = _say_unknown(trained.tokenizer, arguments.prompt)
     if arguments.json:
         text = ""
     else:
@@ -194,6 +193,14 @@ def generate(arguments: argparse.Namespace) -> int:
 _LEARNS_NOTHING = "the main loss of this run compares nothing that it could be asked for"
 
 
+def _say_unknown(tokenizer: Tokenizer, text: str) -> list[str]:
+    """The words or characters that the vocabulary lacks, said where there are any."""
+    unknown = tokenizer.unknown(text)
+    if unknown:
+        print(f"not in the vocabulary, read as <unk>: {', '.join(unknown)}", file=sys.stderr)
+    return unknown
+
+
 def _told(pieces: Iterator[str]) -> Iterator[str]:
     """The pieces; UserError where the text cannot be read as a whole."""
     from cortex.answers import AnswerError
@@ -212,9 +219,7 @@ def predict(arguments: argparse.Namespace) -> int:
     trained = load_trained(find_run(arguments.run, places_of(arguments).runs), arguments.checkpoint)
     if trained.task is None:
         raise UserError(_LEARNS_NOTHING)
-    unknown = trained.tokenizer.unknown(arguments.text.replace("<mask>", " "))
-    if unknown:
-        print(f"not in the vocabulary, read as <unk>: {', '.join(unknown)}", file=sys.stderr)
+    unknown = _say_unknown(trained.tokenizer, arguments.text.replace("<mask>", " "))
     try:
         answers = ask(trained, arguments.text)
     except AnswerError as error:

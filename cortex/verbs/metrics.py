@@ -11,7 +11,7 @@ from cortex.places import write_atomically
 from cortex.report import print_json
 from cortex.runs import Run, find_run
 from cortex.tables import SUFFIXES, is_table, to_file
-from cortex.verbs.common import OK, UserError, places_of
+from cortex.verbs.common import OK, UserError, output_path, places_of
 
 
 def metrics(arguments: argparse.Namespace) -> int:
@@ -42,16 +42,6 @@ def named_runs(arguments: argparse.Namespace) -> list[Run]:
     root = places_of(arguments).runs
     found = {run.path: run for run in (find_run(name, root) for name in arguments.run)}
     return list(found.values())
-
-
-def output_path(text: str) -> Path:
-    """Where a file is to be written; UserError where there is no such folder, or a folder of that name."""
-    path = Path(text)
-    if not path.absolute().parent.is_dir():
-        raise UserError(f"{path.absolute().parent}: there is no such folder; make it first")
-    if path.is_dir():
-        raise UserError(f"{path}: is a folder, expected the name of a file")
-    return path
 
 
 def _tensorboard(arguments: argparse.Namespace, runs: list[Run]) -> int:

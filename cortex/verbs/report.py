@@ -7,8 +7,8 @@ import argparse
 from cortex.places import write_atomically
 from cortex.report import print_json
 from cortex.units import size
-from cortex.verbs.common import OK, UserError, places_of
-from cortex.verbs.metrics import named_runs, output_path
+from cortex.verbs.common import OK, UserError, output_path, places_of
+from cortex.verbs.metrics import named_runs
 
 AXES = ("step", "tokens", "epoch", "elapsed", "flops")
 
