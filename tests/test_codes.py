@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import random
 
 import pytest
@@ -12,7 +13,10 @@ from cortex.codes import WordNumbers
 from cortex.tokenizer import SPACE
 from cortex.tokenizer_training import train_tokenizer
 
-EVERY_LETTER = [chr(code) for code in range(0x110000) if not 0xD800 <= code < 0xE000]
+
+@functools.cache  # not at import: every process of the suite reads this file
+def every_letter() -> list[str]:
+    return [chr(code) for code in range(0x110000) if not 0xD800 <= code < 0xE000]
 
 
 def words_of(text: str) -> list[str]:
@@ -28,14 +32,14 @@ def with_line_ends(text: str) -> list[str]:
 
 
 def test_every_letter_of_unicode_parts_words_just_where_it_does_in_python() -> None:
-    text = "\0".join(f"a{letter}b" for letter in EVERY_LETTER if letter != "\n")
+    text = "\0".join(f"a{letter}b" for letter in every_letter() if letter != "\n")
     assert words_of(text) == text.split()
 
 
 def test_the_library_cuts_a_prompt_at_the_same_letters() -> None:
     cut = pre_tokenizers.Split(tokenizers.Regex(SPACE), "removed")
-    parts = [letter for letter in EVERY_LETTER if len(cut.pre_tokenize_str(f"a{letter}b")) > 1]
-    assert parts == [letter for letter in EVERY_LETTER if letter.isspace()]
+    parts = [letter for letter in every_letter() if len(cut.pre_tokenize_str(f"a{letter}b")) > 1]
+    assert parts == [letter for letter in every_letter() if letter.isspace()]
 
 
 @pytest.mark.parametrize("seed", range(20))

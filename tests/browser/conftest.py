@@ -109,14 +109,14 @@ class Server:
     def empty(self) -> None:
         """End what runs and forget all that was made, prepared texts aside, as if the app had never been used."""
         self.end_runs()
+        time.sleep(1)  # what a page that has just been left was still writing
         work = self.places.store.parent
-        for path in (*self.home.iterdir(), *work.iterdir()):
-            if path in (work, self.places.store, self.home / "server.log"):
-                continue
-            if path.is_dir():
-                shutil.rmtree(path)
-            else:
-                path.unlink()
+        kept = (work, self.places.store, self.home / "server.log")
+        end = time.monotonic() + PATIENCE
+        while left := [path for path in (*self.home.iterdir(), *work.glob("*")) if path not in kept]:
+            assert time.monotonic() < end, f"cannot be removed: {left}"
+            for path in left:
+                shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 @pytest.fixture(scope="session")
@@ -193,11 +193,11 @@ class Tab:
         self.page.evaluate(RESTS, round(10 * seconds))
         return self
 
-    def until(self, condition: Callable[[], object]) -> Tab:
+    def until(self, condition: Callable[[], object], seconds: float = PATIENCE) -> Tab:
         """Wait until the condition holds, for what is seen on disk or in the address."""
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + seconds
         while not condition():
-            assert time.monotonic() < end, f"still not so after {PATIENCE} s; the address is {self.page.url}"
+            assert time.monotonic() < end, f"still not so after {seconds} s; the address is {self.page.url}"
             self.page.wait_for_timeout(50)
         return self
 
@@ -238,6 +238,23 @@ class Tab:
         self.page.mouse.up()
         return self
 
+    def zoom(self, chart: Locator) -> list[float]:
+        """Drag over a part of a chart until it has zoomed, for the page may still be growing under the first try; what it then
+        shows of its x axis."""
+        chart.scroll_into_view_if_needed()
+        for _ in range(5):
+            area = chart.locator(".nsewdrag").first.bounding_box()
+            self.page.mouse.move(area["x"] + 60, area["y"] + 20)
+            self.page.mouse.down()
+            self.page.mouse.move(area["x"] + area["width"] * 0.6, area["y"] + area["height"] - 20, steps=6)
+            self.page.mouse.up()
+            for _ in range(50):
+                self.page.wait_for_timeout(100)
+                if not chart.evaluate("chart => chart.layout.xaxis.autorange"):
+                    self.page.wait_for_timeout(400)  # what is clicked next is no double click
+                    return chart.evaluate("chart => chart.layout.xaxis.range")
+        raise AssertionError("the drag did not zoom")
+
     def click_pane(self) -> Tab:
         box = self.page.locator("iframe").first.bounding_box()
         self.page.mouse.click(box["x"] + box["width"] - 25, box["y"] + box["height"] - 15)
@@ -251,6 +268,7 @@ class Tab:
 
     def graph(self) -> Graph:
         """The document of this tab as it is on disk."""
+        self.page.wait_for_url(re.compile("doc=[0-9a-f]{12}"), wait_until="commit")
         name = re.search(r"doc=([0-9a-f]{12})", self.page.url).group(1)
         return from_json((self.server.places.documents / f"{name}.json").read_text())
 

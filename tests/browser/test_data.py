@@ -21,8 +21,8 @@ def test_two_uploaded_texts_are_split_by_file_measured_and_built_upon(tab: Tab) 
     tab.page.locator('[data-testid="stSidebar"] input[type="file"]').first.set_input_files(
         [{"name": name, "mimeType": "text/plain", "buffer": text.encode()} for name, text in files]
     )
-    expect(tab.page.get_by_text("Unknown in validation")).to_be_visible(timeout=60_000)
-    expect(tab.page.get_by_text("Bigram", exact=True)).to_be_visible(timeout=60_000)
+    expect(tab.page.get_by_text("Unknown in validation")).to_be_visible()
+    expect(tab.page.get_by_text("Bigram", exact=True)).to_be_visible()
 
     # By file: the second one validates, and its zebra has no token.
     tab.settle()
@@ -33,11 +33,18 @@ def test_two_uploaded_texts_are_split_by_file_measured_and_built_upon(tab: Tab) 
     tab.settle()
     validates = tab.page.get_by_role("combobox", name="Validates")
     validates.scroll_into_view_if_needed()
-    tab.page.wait_for_timeout(300)  # a list closes when the page is scrolled, and a click here would do both at once
-    validates.click()
-    tab.page.get_by_role("option", name="held--out-.txt").click()
-    expect(tab.page.get_by_text("11.1%")).to_be_visible(timeout=60_000)  # one of eight words and a line's end
-    expect(tab.page.get_by_text("Measuring the text")).to_be_hidden(timeout=60_000)
+    held_out = tab.page.get_by_role("option", name="held--out-.txt")
+
+    def opened() -> bool:  # a list closes when the page is scrolled, and a click can do both at once
+        if not held_out.is_visible():
+            validates.click()
+            tab.page.wait_for_timeout(300)
+        return held_out.is_visible()
+
+    tab.until(opened)
+    held_out.click()
+    expect(tab.page.get_by_text("11.1%")).to_be_visible()  # one of eight words and a line's end
+    expect(tab.page.get_by_text("Measuring the text")).to_be_hidden()
     tab.settle()
     typed = tab.page.get_by_placeholder("Type something")
     typed.fill("the <b>cat</b> sat on the a .")
@@ -50,5 +57,4 @@ def test_two_uploaded_texts_are_split_by_file_measured_and_built_upon(tab: Tab) 
     tab.settle(1)
     assert tab.page.evaluate("() => document.querySelector('[data-testid=\"stMain\"]').scrollWidth") <= 1280
     tab.button("Build a model on this text").click()
-    tab.settle(1)
     assert tab.graph().node("data").params["split"] == "files"

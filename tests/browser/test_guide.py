@@ -19,11 +19,11 @@ def test_every_step_by_hand_adds_its_node_and_none_of_its_buttons_is_cut_off(tab
     wide = "[each, ...each.querySelectorAll('*')].some(part => part.clientWidth > 0 && part.scrollWidth > part.clientWidth + 1)"
     cut_off = f"buttons => buttons.filter(each => {wide}).map(each => each.innerText)"
     tab.open("/guide")
-    expect(tab.page.get_by_role("button", name="Two tokens ahead")).to_be_visible(timeout=60_000)
+    expect(tab.page.get_by_role("button", name="Two tokens ahead")).to_be_visible()
     assert buttons.count() > 30
     assert buttons.evaluate_all(cut_off) == []
     tab.page.get_by_text("中文", exact=True).click()
-    expect(tab.page.get_by_role("heading", name="快速开始")).to_be_visible(timeout=60_000)
+    expect(tab.page.get_by_role("heading", name="快速开始")).to_be_visible()
 
     def button(label: str) -> Locator:
         return tab.page.get_by_role("button", name=label, exact=True).first
@@ -46,4 +46,4 @@ def test_every_step_by_hand_adds_its_node_and_none_of_its_buttons_is_cut_off(tab
     expect(tab.page.get_by_test_id("stSidebar")).to_contain_text("没有错误")
     assert buttons.evaluate_all(cut_off) == []
     tab.button("去看画布").click()
-    expect(tab.node("loss")).to_be_visible(timeout=60_000)
+    expect(tab.node("loss")).to_be_visible()

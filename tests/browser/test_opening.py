@@ -11,7 +11,7 @@ from playwright.sync_api import expect
 
 
 def upload(tab: Tab, **files: str) -> None:
-    expect(tab.button("Open small")).to_be_visible(timeout=60_000)  # the first page of a cold server
+    expect(tab.button("Open small")).to_be_visible()  # the first page of a cold server
     tab.page.locator('input[type="file"][accept*="json"]').set_input_files(
         [{"name": f"{name}.json", "mimeType": "application/json", "buffer": source.encode()} for name, source in files.items()]
     )
@@ -24,7 +24,7 @@ def test_a_document_with_a_file_that_it_refers_to_is_reported_and_opened(tab: Ta
     expect(tab.page.get_by_text("older.json: 8 nodes of the older tool translated.")).to_be_visible()
     expect(tab.page.get_by_text("num_embeddings=100 would have been enlarged to the vocabulary")).to_be_visible()
     tab.button("Open older").click()
-    expect(tab.node("blocks")).to_be_visible(timeout=60_000)  # and its first canvas
+    expect(tab.node("blocks")).to_be_visible()  # and its first canvas
     tab.settle()
     assert tab.ids() == ["wiki_text2", "embedding", "blocks", "gpt_block", "output", "goal"]
 

@@ -40,10 +40,10 @@ def test_a_report_is_made_on_the_page_and_opens_without_a_network(
 ) -> None:
     tab.open(f"/runs?runs={','.join(run.id for run in runs)}&part=Take+away")
     make = tab.button("Make the report of 2 runs")
-    expect(make).to_be_visible(timeout=60_000)
+    expect(make).to_be_visible()
     make.click()
     offer = tab.page.get_by_role("button", name="Download, ")
-    expect(offer).to_be_visible(timeout=60_000)
+    expect(offer).to_be_visible()
     with tab.page.expect_download() as waiting:
         offer.click()
     path = tmp_path / waiting.value.suggested_filename
@@ -74,15 +74,15 @@ def test_a_report_is_made_on_the_page_and_opens_without_a_network(
 def test_a_run_is_opened_from_its_row_among_the_files(tab: Tab, runs: list[Run]) -> None:
     tab.open(f"/runs?runs={','.join(run.id for run in runs)}&part=Take+away")
     rows = tab.page.get_by_role("button", name="Open", exact=True)
-    expect(rows.last).to_be_visible(timeout=60_000)
+    expect(rows.last).to_be_visible()
     rows.last.click()
-    expect(tab.page.get_by_role("heading", name=NAMES[1])).to_be_visible(timeout=60_000)
+    expect(tab.page.get_by_role("heading", name=NAMES[1])).to_be_visible()
     assert f"run={runs[1].id}" in tab.page.url
 
 
 def test_a_runs_page_is_found_by_its_address_and_shows_names_as_text(tab: Tab, runs: list[Run]) -> None:
     tab.open(f"/run?run={runs[1].id}&run.part=Graph")
-    expect(tab.page.get_by_role("heading", name=NAMES[1])).to_be_visible(timeout=60_000)
+    expect(tab.page.get_by_role("heading", name=NAMES[1])).to_be_visible()
     expect(tab.page.get_by_text("a <i>note</i>", exact=True)).to_be_visible()
     drawn = tab.page.locator('img[src^="data:image/svg"]').first
     expect(drawn).to_be_visible()
@@ -92,13 +92,13 @@ def test_a_runs_page_is_found_by_its_address_and_shows_names_as_text(tab: Tab, r
         expect(tab.page.get_by_text(seen).first).to_be_visible()
     assert "run.part=Checkpoints" in tab.page.url
     tab.page.reload()
-    expect(tab.page.get_by_text("Weights, ").first).to_be_visible(timeout=60_000)
+    expect(tab.page.get_by_text("Weights, ").first).to_be_visible()
 
 
 def test_weights_come_down_as_they_are_on_disk(tab: Tab, runs: list[Run], tmp_path: Path) -> None:
     tab.open(f"/run?run={runs[0].id}&run.part=Checkpoints+and+files")
     button = tab.page.get_by_role("button", name="Weights, ")
-    expect(button).to_be_visible(timeout=60_000)
+    expect(button).to_be_visible()
     with tab.page.expect_download() as waiting:
         button.click()
     waiting.value.save_as(tmp_path / "w")
@@ -108,7 +108,7 @@ def test_weights_come_down_as_they_are_on_disk(tab: Tab, runs: list[Run], tmp_pa
 def test_the_runs_graph_opens_in_the_builder(tab: Tab, runs: list[Run]) -> None:
     tab.open(f"/run?run={runs[0].id}")
     button = tab.button("Open in Build")
-    expect(button).to_be_visible(timeout=60_000)
+    expect(button).to_be_visible()
     button.click()
-    expect(tab.node("data")).to_be_visible(timeout=60_000)
+    expect(tab.node("data")).to_be_visible()
     assert [node.kind for node in tab.graph().nodes] == [node.kind for node in runs[0].graph().nodes]

@@ -62,13 +62,13 @@ def test_filter_ticks_order_and_part_outlive_a_reload_and_follow_the_run(tab: Ta
     tick(tab, 3)
     ticked(tab, 2)
     chosen = {runs["lr 0.2, seed 2"].id, runs["lr 0.1, seed 1"].id}
-    assert all(run in tab.page.url for run in chosen)
+    tab.until(lambda: all(run in tab.page.url for run in chosen))
     tab.page.get_by_text("reverse", exact=True).click()  # what was first is now last; the ticks go along
     tab.settle()
     ticked(tab, 2)
     tick(tab, 3)
     ticked(tab, 1)
-    assert runs["lr 0.1, seed 1"].id in tab.page.url and runs["lr 0.2, seed 2"].id not in tab.page.url
+    tab.until(lambda: runs["lr 0.1, seed 1"].id in tab.page.url and runs["lr 0.2, seed 2"].id not in tab.page.url)
     tab.page.get_by_role("radio", name="Take away").or_(tab.button("Take away")).first.click()
     tab.settle()
     tab.page.reload()
@@ -84,8 +84,7 @@ def test_a_run_is_renamed_where_it_stands(tab: Tab, runs: dict[str, Run]) -> Non
     tab.page.get_by_test_id("stPopoverButton").filter(has_text="Label").click()
     tab.page.get_by_label("Name", exact=True).fill("the <b>best</b>")
     tab.button("Save").click()
-    tab.settle()
-    assert labels.read(run).name == "the <b>best</b>"
+    tab.until(lambda: labels.read(run).name == "the <b>best</b>").settle()
     ticked(tab, 1)
 
 
@@ -93,7 +92,7 @@ def test_groups_are_rows_whose_tick_takes_all_their_runs(tab: Tab, runs: dict[st
     open_runs(tab, "?by=started+together")
     tick(tab, 0)
     ticked(tab, 2)
-    assert all(runs[f"lr 0.3, seed {seed}"].id in tab.page.url for seed in (1, 2))
+    tab.until(lambda: all(runs[f"lr 0.3, seed {seed}"].id in tab.page.url for seed in (1, 2)))
 
 
 def test_deleting_asks_and_only_then_deletes(tab: Tab, runs: dict[str, Run]) -> None:
@@ -107,4 +106,5 @@ def test_deleting_asks_and_only_then_deletes(tab: Tab, runs: dict[str, Run]) -> 
     tab.button("Delete").click()
     tab.page.get_by_role("button", name="Delete this run").click()
     expect(tab.page.get_by_text("5 runs")).to_be_visible()
-    assert not run.path.exists() and "runs=" not in tab.page.url
+    tab.until(lambda: "runs=" not in tab.page.url)
+    assert not run.path.exists()

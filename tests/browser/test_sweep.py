@@ -24,7 +24,7 @@ def test_a_sweep_is_begun_stopped_resumed_and_built_upon(tab: Tab) -> None:
     text.write_text("\n".join(made_lines()) + "\n")
     graph = tiny_graph(text, steps=1500, eval_every=500, sample_tokens=0)
     prepare(graph.node("data"), where.store)
-    tab.open(f"/train?doc={documents.create(where.documents, graph)}").settle(1)
+    tab.open(f"/train?doc={documents.create(where.documents, graph)}").settle()
     page = tab.page
     page.get_by_text("Sweep: train tiny with other settings").click()
     page.get_by_role("combobox", name="Settings to vary").click()
@@ -36,11 +36,11 @@ def test_a_sweep_is_begun_stopped_resumed_and_built_upon(tab: Tab) -> None:
     page.get_by_role("button", name="Start 2 trials").click()
 
     # The Sweeps page: one trains, the other waits in the queue; stopping is asked of both.
-    expect(page.get_by_text("Trials over")).to_be_visible(timeout=60_000)
+    expect(page.get_by_text("Trials over")).to_be_visible()
     sweep = find_sweep("tiny", where.runs)
     assert f"sweep={sweep.id}" in page.url
     metric = page.get_by_test_id("stMetricValue")
-    expect(metric.get_by_text("running", exact=True)).to_be_visible(timeout=60_000)
+    expect(metric.get_by_text("running", exact=True)).to_be_visible()
     tab.button("Stop").click()
     expect(metric.get_by_text("stopped", exact=True)).to_be_visible(timeout=90_000)
     assert {trial.state for trial in trials(sweep)} <= {"paused", "finished", "waiting"}
@@ -54,9 +54,9 @@ def test_a_sweep_is_begun_stopped_resumed_and_built_upon(tab: Tab) -> None:
     assert page.evaluate("() => document.querySelector('[data-testid=\"stMain\"]').scrollWidth") <= 1280
     box = page.get_by_test_id("stDataFrame").bounding_box()
     page.mouse.click(box["x"] + 16, box["y"] + 52)
-    expect(page).to_have_url(re.compile(rf"/run\?run={trials(sweep)[0].run.id}"), timeout=30_000)
+    expect(page).to_have_url(re.compile(rf"/run\?run={trials(sweep)[0].run.id}"))
     tab.open(f"/sweeps?sweep={sweep.id}").settle(1)
     tab.button("Open the best graph").click()
-    expect(tab.node("data")).to_be_visible(timeout=30_000)
+    expect(tab.node("data")).to_be_visible()
     best = min(trials(sweep), key=lambda trial: trial.loss)
     assert tab.graph().training["lr"] == best.values["training.lr"]
