@@ -36,7 +36,7 @@ FACTS = {
     "parameters": "parameters",
     "tokens": "tokens seen",
     "elapsed": "time",
-    "tokens_per_second": "tokens per second",
+    "tokens_per_second": "last tokens/s",
     "source": "data",
     "tokenizer": "tokenizer",
     "vocabulary": "vocabulary",

@@ -143,9 +143,15 @@ def by_card(planned: Plan, numbers: Mapping[str, int]) -> dict[str, int]:
 
 def verdict(found: Forecast, has: Room, planned: Plan) -> Verdict:
     """Whether this machine has what a forecast asks for, and what to shrink where it has not."""
-    if has.disk is not None and found.disk > has.disk:
-        message = f"checkpoints take {size(found.disk)}, the disk has {size(has.disk)} free"
-        return Verdict(RED, message, ("free some disk, or make the model smaller",))
+    said = _of_memory(found, has, planned)
+    if has.disk is None or found.disk <= has.disk:
+        return said
+    message = f"checkpoints take {size(found.disk)}, the disk has {size(has.disk)} free"
+    ways = ("free some disk, or make the model smaller",)
+    return Verdict(RED, f"{message}; {said.message}", ways + said.shrink) if said.level == RED else Verdict(RED, message, ways)
+
+
+def _of_memory(found: Forecast, has: Room, planned: Plan) -> Verdict:
     if has.memory is None:
         return Verdict(GREEN, f"about {size(found.peak)} of memory at its peak; how much is free, this system does not tell")
     share = found.peak / has.memory if has.memory else math.inf

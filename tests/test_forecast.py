@@ -235,6 +235,13 @@ def test_a_full_disk_is_red(make_graph: MakeGraph) -> None:
     assert verdict(found, Room(2**40, 10), plan(make_graph(), 50)).level == RED
 
 
+def test_a_model_too_large_for_disk_and_memory_is_told_both(make_graph: MakeGraph) -> None:
+    graph = make_graph()
+    said = verdict(expected(graph), Room(200 * MIB, 1000), plan(graph, 50))
+    assert said.level == RED and "the disk has" in said.message and "of memory at its peak" in said.message
+    assert len(said.shrink) > 1
+
+
 # What the machine has
 
 

@@ -73,6 +73,13 @@ def test_flops_are_known_of_every_task_on_the_runs_page_and_in_a_report(runs: di
         assert expected and reading.flops_of(run) == reading.flops_of(run, summary(run)) == told[name] == expected, name
 
 
+def test_a_run_that_has_ended_shows_the_speed_that_the_table_calls_by_the_same_name(runs: dict[str, Run]) -> None:
+    mean = summary(runs["multi-token"])["mean_tokens_per_second"]
+    for where in ("train", "run"):
+        shown = {metric.label: metric.value for metric in sound(page(where, run=runs["multi-token"].id)).metric}
+        assert shown["Tokens/s"] == f"{mean:,.0f}"
+
+
 @pytest.mark.parametrize(
     ("name", "text", "says"),
     [

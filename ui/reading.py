@@ -14,11 +14,12 @@ from cortex import units
 from cortex.comparable import names
 from cortex.curves import Columns, CurveReader
 from cortex.metrics import Progress
+from cortex.run_columns import COLUMNS
 from cortex.run_summary import summary
-from cortex.runs import Run, RunError
+from cortex.runs import ACTIVE, Run, RunError
 from ui.curve import Curve
 
-__all__ = ["best_of", "columns", "curve", "curves", "flops_of", "levels", "names", "read_summary"]
+__all__ = ["best_of", "columns", "curve", "curves", "flops_of", "levels", "names", "read_summary", "speed_of"]
 
 
 def columns(run: Run) -> Columns:
@@ -41,6 +42,14 @@ def best_of(row: dict[str, Any]) -> tuple[str, str]:
     if row["has_perplexity"] is not False:
         return "perplexity", units.perplexity(row["best_perplexity"])
     return row["metric"] if row["metric"][1:2].isdigit() else row["metric"].lower(), units.share(row["best_metric"])
+
+
+def speed_of(row: dict[str, Any]) -> tuple[str, str, str]:
+    """The speed of a run with its name before it and behind it what it is of: the last point while it goes on, else the whole
+    run. The names and explanations are those of the table's columns."""
+    key = "tokens_per_second" if row["state"] in ACTIVE else "mean_tokens_per_second"
+    column, value = COLUMNS[key], row[key]
+    return column.title.capitalize(), f"{value:,.0f}" if value else units.UNKNOWN, column.help or ""
 
 
 def colours(root: Path) -> dict[str, int]:

@@ -122,8 +122,8 @@ def _head(run: Run, state_before: str) -> None:
         "Best validation perplexity", units.perplexity(row["best_perplexity"]), delta=at, delta_color="off", delta_arrow="off"
     )
     bits.metric("Bits per byte", units.loss(row["bits_per_byte"]), help=row["why_not_bits"] and plain(row["why_not_bits"]))
-    per_second = row["tokens_per_second"]
-    speed.metric("Tokens per second", f"{per_second:,.0f}" if per_second else units.UNKNOWN)
+    name, value, help = reading.speed_of(row)
+    speed.metric(name, value, help=help)
     live = row["state"] in ACTIVE
     time.metric("Time left" if live else "Time taken", units.duration(row["seconds_left" if live else "elapsed"]))
     controls(run, row, first, second)

@@ -197,8 +197,8 @@ def _header(run: Run, row: dict[str, Any]) -> None:
     at = f"step {row['best_step']:,}" if row["best_step"] is not None else None
     title, value = reading.best_of(row)
     best.metric(f"Best validation {title}", value, delta=at, delta_color="off", delta_arrow="off")
-    per_second = row["tokens_per_second"]
-    speed.metric("Tokens per second", f"{per_second:,.0f}" if per_second else units.UNKNOWN)
+    name, value, help = reading.speed_of(row)
+    speed.metric(name, value, help=help)
     if row["state"] in ACTIVE:
         left.metric("Time left", units.duration(row["seconds_left"]))
     else:

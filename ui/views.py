@@ -27,7 +27,7 @@ COSTS = {
     "best_flops": ("FLOPs", "FLOPs to the best validation"),
     "best_minutes": ("Minutes", "minutes to the best validation"),
 }
-RESULTS = {**JUDGED, "best_step": "step of the best", "tokens_per_second": "tokens per second", "parameters": "parameters"}
+RESULTS = {**JUDGED, "best_step": "step of the best", "tokens_per_second": "last tokens/s", "parameters": "parameters"}
 _OPEN = "views.open"
 _FEWEST = 2
 _MOST_DIMENSIONS = 9
