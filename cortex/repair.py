@@ -45,19 +45,22 @@ def repair(planned: Plan, issue: Issue, again: Callable[[Graph], Plan] | None = 
         again: what found the faults, where it is more than `plan()`, faults of the text among them.
     """
     before = _roots(planned)
-    waiting = {found.node for found in planned.issues if found.follows is not None}
+    may_show = {found.node for found in planned.issues if found.follows is not None}
+    if (
+        again
+        and _is_source(issue.node, planned.graph)
+        and issue in plan(planned.graph, planned.vocabulary, planned.labels).issues
+    ):
+        may_show.add(issue.node)  # its text was not looked at
 
     def left(graph: Graph) -> set[Key] | None:
         """The faults after an edit; None where it mends nothing, or breaks something else."""
         first = _left(plan(graph, planned.vocabulary, planned.labels), graph)
-        return first if first is None or again is None else _left(again(graph), graph, of_text=True)
+        return first if first is None or again is None else _left(again(graph), graph)
 
-    def _left(after: Plan, graph: Graph, *, of_text: bool = False) -> set[Key] | None:
+    def _left(after: Plan, graph: Graph) -> set[Key] | None:
         roots = _roots(after)
         new = roots - before
-        may_show = (
-            {*waiting, issue.node} if of_text and _is_source(issue.node, graph) else waiting
-        )  # its text was not looked at
         if _key(issue) in roots or not all(node in may_show or _is_new_source(node, graph) for node, *_ in new):
             return None
         return None if new and new & _wiring(graph) else roots

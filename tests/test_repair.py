@@ -13,6 +13,7 @@ from test_checks import BROKEN, V
 
 from cortex import documents
 from cortex.builder import Plan, plan
+from cortex.checks import Issue
 from cortex.graph import Edge, Graph, Node, from_json
 from cortex.middles import made_middles
 from cortex.repair import Repair, repair
@@ -330,3 +331,21 @@ def test_a_value_of_another_type_is_an_edit_of_its_own(make_graph: MakeGraph, tm
     found = repair(planned, planned.issues[0])
     documents.update(tmp_path, name, lambda _: found.graph)
     assert documents.load(tmp_path, name).node("head").params["bias"] is True
+
+
+def test_a_fault_that_hid_one_of_the_text_is_mended_and_the_text_is_not_mended_by_taking_its_name_away(
+    make_graph: MakeGraph,
+) -> None:
+    def again(graph: Graph) -> Plan:
+        """As the page looks at a graph: no text is looked for while its source has a fault."""
+        planned = plan(graph, V)
+        named = graph.node("data").params.get("path")
+        field = "path" if named is not None else None
+        text = Issue("data", field, f"there is no file {named!r}")
+        return planned if planned.issues_of("data") else replace(planned, calls=(), issues=(text, *planned.issues))
+
+    hidden = again(make_graph({"path": "x", "type": "Numpy"}))
+    found = repair(hidden, hidden.issues[0], again)
+    assert found and (found.label, found.shows) == ("Set type of data to Text", 1)
+    shown = again(found.graph)
+    assert [issue.field for issue in shown.issues] == ["path"] and repair(shown, shown.issues[0], again) is None
