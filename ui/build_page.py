@@ -24,6 +24,13 @@ from ui.recipe_panel import recipe_panel
 from ui.saving import saving
 from ui.theme import theme
 
+_BAR = "build-bar"
+# In a narrow window the buttons go on in a second row; in one row their words would be cut.
+_NARROW = f"""<style>@media (max-width: 1240px) {{
+.st-key-{_BAR} > * > [data-testid="stHorizontalBlock"] {{flex-wrap: wrap;}}
+.st-key-{_BAR} > * > [data-testid="stHorizontalBlock"] > [data-testid="stColumn"] {{min-width: 13rem;}}
+}}</style>"""
+
 
 def show() -> None:
     """Draw the page."""
@@ -38,9 +45,9 @@ def show() -> None:
 def _editor(graph: Graph) -> None:
     planned, prepared = start.look(graph, session.where(), wait=False)
     page.begin()
-    st.set_page_config(initial_sidebar_state="expanded")  # the gallery has closed it; one that the visitor closes stays closed
     session.show_notice()
-    bar = st.container()
+    bar = st.container(key=_BAR)
+    st.html(_NARROW)
     _canvas(planned)  # first of all, so that an edit shows on it while the rest is still being made
     if start.tried(planned) != planned:
         st.rerun()  # it sees what it is to foretell: the card has to say so

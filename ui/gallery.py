@@ -25,7 +25,7 @@ from ui.theme import theme
 
 _TEXT = "build.text"
 _OWN = "My own text"
-# Streamlit leaves the empty bar of the graph that has just been left; closed, it gives the logo back to the page.
+# The empty bar of the graph that has just been left, and the button that would open it.
 _NO_SIDEBAR = '<style>[data-testid="stSidebar"], [data-testid="stExpandSidebarButton"] {display: none;}</style>'
 # More graphs than these are found by their file or their address alone.
 _MOST = 200
@@ -38,8 +38,7 @@ _TEXTS = {
 
 def gallery() -> None:
     """Preset cards, graphs that were kept or edited before, and a file of one's own."""
-    page.begin("Build a GPT")
-    st.set_page_config(initial_sidebar_state="collapsed")
+    page.begin("Build a GPT", bar=False)
     st.html(_NO_SIDEBAR)
     session.show_notice()
     words, empty, last = st.columns([2.5, 0.8, 1.2], vertical_alignment="center")

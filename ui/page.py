@@ -53,9 +53,15 @@ def _spare_the_collector(with_torch: bool) -> None:
     gc.freeze()
 
 
-def begin(title: str | None = None) -> None:
-    """Spacing that suits a dense page, the logo, and the page's title."""
+def begin(title: str | None = None, *, bar: bool = True) -> None:
+    """Spacing that suits a dense page, the logo, and the page's title.
+
+    Args:
+        bar: whether the page may have a bar at its side. Streamlit leaves the empty bar of the graph that was left on the same
+            page, and in it the logo; closed, it gives the logo back. One that the visitor has closed stays closed.
+    """
     enter_properly()
+    st.set_page_config(initial_sidebar_state="expanded" if bar else "collapsed")
     _spare_the_collector("torch" in sys.modules)
     st.html(_TIGHT)
     st.logo(str(Path(__file__).with_name("logo.svg")), size="large")

@@ -47,6 +47,11 @@ def test_a_fault_is_mended_by_its_button_and_every_edit_can_be_undone(tab: Tab) 
     other.settle(1)
     other.button("Undo").click()
     expect(other.node("block_2")).to_contain_text("must divide")
+    other.page.get_by_role("button", name="New", exact=True).click()
+    expect(other.button("Open small")).to_be_visible()
+    expect(other.page.get_by_test_id("stHeaderLogo")).to_be_visible()
+    other.button("Go on with gpt-small").click()
+    expect(other.page.get_by_text("Changes the whole chain at once")).to_be_in_viewport()
 
 
 def test_a_server_killed_while_a_graph_is_edited_goes_on_in_the_open_page(tab: Tab) -> None:
