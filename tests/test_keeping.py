@@ -144,7 +144,7 @@ def test_what_was_told_is_not_lost_to_a_page_that_runs_again_by_itself_and_ends_
     assert "damaged outside the app" not in words(rename(build, "next"))
     documents.path_of(home.documents, build.session_state["document"]).write_text("{")
     assert "damaged outside the app" in words(sound(build.run()))
-    monkeypatch.setattr("ui.session._SHOWN_SECONDS", 0.0)
+    monkeypatch.setattr("ui.notices._SECONDS", 0.0)
     assert "damaged outside the app" not in words(sound(build.run()))
 
 

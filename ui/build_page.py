@@ -12,7 +12,7 @@ from cortex.graph_source import source_node
 from cortex.presets import tidy
 from cortex.registry import KINDS, ordered
 from cortex.store import Prepared
-from ui import canvas, canvas_events, forms, keys, page, session, start, wiring_panel
+from ui import canvas, canvas_events, forms, keys, notices, page, session, start, wiring_panel
 from ui.faults import faults, hints
 from ui.forecast_card import forecast_card
 from ui.gallery import gallery
@@ -45,7 +45,7 @@ def show() -> None:
 def _editor(graph: Graph) -> None:
     planned, prepared = start.look(graph, session.where(), wait=False)
     page.begin()
-    session.show_notice()
+    notices.show()
     bar = st.container(key=_BAR)
     st.html(_NARROW)
     _canvas(planned)  # first of all, so that an edit shows on it while the rest is still being made
@@ -117,10 +117,10 @@ def _canvas(planned: Plan) -> None:
         full = [ends for ends in full if not canvas_events.port_of_drawn(graph, *ends)]
         session.edit(lambda graph: canvas_events.take(graph, changes, memory))
         for source, target in full:
-            session.notify(f"Nothing is drawn: {source} feeds {target} already, and no port of {target} is free.")
+            notices.notify(f"Nothing is drawn: {source} feeds {target} already, and no port of {target} is free.")
     if changes.selected or changes.selected_edge or changes.deselected:
         session.select(changes.selected, changes.selected_edge)
-    told = session.NOTICE in st.session_state  # the edit could not be kept
+    told = notices.waits()  # the edit could not be kept
     if changes.structural or changes.stale or told or (session.selected(), session.selected_edge()) != before:
         st.rerun()
 

@@ -9,7 +9,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from cortex import launch, units
 from cortex.runs import ACTIVE, RESUMABLE, Run, RunError
-from ui import session
+from ui import notices, session
 from ui.plain import plain
 
 AGAIN = "controls.again"  # set for one script run: the page around these buttons is to be drawn again, not their part alone
@@ -72,7 +72,7 @@ def _start_again(run: Run) -> None:
     try:
         launch.spawn_resume(run)
     except RunError as error:
-        session.notify(str(error))
+        notices.notify(str(error))
         st.session_state[AGAIN] = True
 
 
@@ -94,7 +94,7 @@ def _extend_now(run: Run, unit: str, amount: int) -> None:
     try:
         child = launch.extend(run, **{unit: int(amount)})
     except (RunError, OSError) as error:
-        session.notify(str(error))
+        notices.notify(str(error))
         return
     launch.spawn(child)
     st.session_state[session.RUN] = child.id

@@ -14,7 +14,7 @@ from cortex.references import known_references
 from cortex.registry import KINDS
 from cortex.report import start_notes
 from cortex.statistics import known_statistics
-from ui import page, session, start, text_choice
+from ui import notices, page, session, start, text_choice
 from ui.data_folds import folds, label_row
 from ui.data_parts import reference_row, sample, sizes
 from ui.data_shelf import shelf
@@ -24,7 +24,7 @@ from ui.plain import plain
 def show() -> None:
     """Draw the page."""
     page.begin("Data")
-    session.show_notice()
+    notices.show()
     graph, where = session.graph(), session.where()
     session.keep_in_url()
     node = text_choice.chosen(graph)

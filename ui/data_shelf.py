@@ -8,7 +8,7 @@ from cortex import store, units
 from cortex.corpus import CorpusError
 from cortex.places import Places
 from cortex.runs import RunError
-from ui import session, start
+from ui import notices, session, start
 from ui.plain import plain
 
 
@@ -84,14 +84,14 @@ def _used(where: Places) -> dict[str, str]:
 
 def _remove(name: str, where: Places) -> None:
     if name in _used(where):
-        session.notify("A run has begun to train on it meanwhile, so it was not removed.")
+        notices.notify("A run has begun to train on it meanwhile, so it was not removed.")
         return
     try:
         freed = store.remove(name, where.store)
     except CorpusError as error:
-        session.notify(f"Not removed: {error}.")
+        notices.notify(f"Not removed: {error}.")
     except FileNotFoundError:
-        session.notify("It was removed before.")
+        notices.notify("It was removed before.")
     else:
         st.session_state.get(session.MEASURING, {}).pop(name, None)
-        session.notify(f"Removed; {units.size(freed)} freed.", done=True)
+        notices.notify(f"Removed; {units.size(freed)} freed.", done=True)

@@ -15,7 +15,7 @@ from cortex.places import file_name
 from cortex.prove import ProofError, Row, proving
 from cortex.runs import Run, RunError, list_runs, summary_name
 from cortex.store import Prepared
-from ui import page, session, start
+from ui import notices, page, session, start
 from ui.plain import plain
 
 _CHOICE, _GRAPH = "export.choice", ""
@@ -26,7 +26,7 @@ _START_SECONDS = 10  # that a process takes to load torch and read the text, abo
 def show() -> None:
     """Draw the page."""
     page.begin("Export")
-    session.show_notice()
+    notices.show()
     graph, runs = session.graph(), {run.id: run for run in list_runs(session.where().runs)}
     if graph is None and not runs:
         st.info("Nothing to export yet. Open a preset on the Build page.", icon=":material/account_tree:")

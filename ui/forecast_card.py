@@ -24,7 +24,7 @@ from cortex.places import Places, write_atomically
 from cortex.room import room
 from cortex.run_length import counts
 from cortex.store import Prepared
-from ui import jobs, session
+from ui import jobs, notices, session
 from ui.plain import plain
 
 _MINE = "forecast.mine"  # the file of the probe that this session started last
@@ -194,7 +194,7 @@ def _start(graph: Graph, path: Path, where: Places) -> None:
             job = jobs.begin(["probe", str(document), "--json"], path.with_suffix(".log"), output=path)
             write_atomically(path.with_suffix(".job"), json.dumps(job), durable=False)
         except OSError as error:
-            session.notify(f"It could not be measured: {error.strerror}: {where.jobs}")
+            notices.notify(f"It could not be measured: {error.strerror}: {where.jobs}")
             return
         st.session_state[_MINE] = str(path)
 

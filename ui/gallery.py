@@ -17,7 +17,7 @@ from cortex.picture import picture_of
 from cortex.presets import PRESETS, preset
 from cortex.registry import KINDS
 from cortex.store import Prepared
-from ui import page, session, start, uploads
+from ui import notices, page, session, start, uploads
 from ui.graph_difference import framed
 from ui.opening import opening, translated
 from ui.plain import plain
@@ -40,7 +40,7 @@ def gallery() -> None:
     """Preset cards, graphs that were kept or edited before, and a file of one's own."""
     page.begin("Build a GPT", bar=False)
     st.html(_NO_SIDEBAR)
-    session.show_notice()
+    notices.show()
     words, empty, last = st.columns([2.5, 0.8, 1.2], vertical_alignment="center")
     words.write("Pick a size. It opens as a graph that you can change, train and compare. Nothing is sent anywhere.")
     empty.button("Empty graph", key="build.empty", on_click=_open_empty, width="stretch", icon=":material/note_add:",
@@ -197,7 +197,7 @@ def _open_kept(name: str) -> None:
     try:
         session.open_graph(saves.load(session.where().saves, name))
     except saves.SaveError as error:
-        session.notify(str(error))
+        notices.notify(str(error))
 
 
 def _label(name: str) -> str:

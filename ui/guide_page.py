@@ -10,7 +10,7 @@ from cortex import guide
 from cortex.graph import Graph
 from cortex.guide import Button, Guide
 from cortex.guide_steps import EXAMPLES, StepError, chain, changes, opening, opens, step
-from ui import page, session, start, uploads
+from ui import notices, page, session, start, uploads
 from ui.plain import plain
 
 _LANGUAGE, _SAID = "guide.language", "guide.said"
@@ -23,7 +23,7 @@ def show() -> None:
     st.html("<style>h2 {font-size: 1.35rem !important;} h3 {font-size: 1.1rem !important;}</style>")
     language = _chosen()
     text = guide.read(language)
-    session.show_notice()
+    notices.show()
     said = st.session_state.pop(_SAID, None)
     if said:
         st.toast(plain(said))

@@ -10,7 +10,7 @@ from cortex.litegraph import is_litegraph
 from cortex.litegraph_json import LARGEST, too_large
 from cortex.litegraph_report import Report
 from cortex.translate import translate
-from ui import session
+from ui import notices, session
 from ui.plain import plain
 
 
@@ -39,7 +39,7 @@ def opening() -> tuple[str, dict[str, str]] | None:
     else:
         if session.open_graph(graph):
             st.rerun()
-        session.show_notice()
+        notices.show()
     return None
 
 

@@ -13,7 +13,7 @@ from cortex.ports import free_port, ports_of
 from cortex.presets import place_behind
 from cortex.registry import KINDS, ordered
 from cortex.rework import stem
-from ui import session
+from ui import notices, session
 from ui.kind_list import kind_list, row
 from ui.plain import plain
 
@@ -121,7 +121,7 @@ def _group(ids: list[str], name: str) -> None:
         try:
             graph, card = templates.group(graph, ids, name)
         except templates.TemplateError as error:  # another tab has changed the graph meanwhile
-            session.notify(str(error))
+            notices.notify(str(error))
             return graph
         made[:] = [card]
         return graph
@@ -134,7 +134,7 @@ def _group(ids: list[str], name: str) -> None:
 def _add(picked: str, key: str, offered: str | None) -> None:
     template = picked.removeprefix(_TEMPLATE) if picked.startswith(_TEMPLATE) else None
     if template is None and (picked not in KINDS or KINDS[picked].role == "subgraph"):
-        session.notify("There is no template yet. Group, beside Add a node, makes one of nodes on the canvas.")
+        notices.notify("There is no template yet. Group, beside Add a node, makes one of nodes on the canvas.")
         return
     chosen = st.session_state.get(key, offered)
     added, behind = "", None
@@ -158,7 +158,7 @@ def _add(picked: str, key: str, offered: str | None) -> None:
     try:
         session.edit(change)
     except (templates.TemplateError, GraphError) as error:
-        session.notify(str(error))
+        notices.notify(str(error))
     else:
         session.select(added)
         st.session_state[_ADDED] = (added, behind)

@@ -14,7 +14,7 @@ from cortex.graph import Graph, to_json
 from cortex.lr_range import STEPS
 from cortex.metrics import EventReader
 from cortex.places import Places, write_atomically
-from ui import jobs, session
+from ui import jobs, notices, session
 from ui.plain import plain
 from ui.plot import show_chart
 from ui.strokes import frame_layout
@@ -79,7 +79,7 @@ def _show(path: Path, going: bool) -> None:
 
 def _use(lr: float) -> None:
     session.edit(lambda graph: graph.with_training("lr", lr))
-    session.notify(f"The learning rate of the graph is {lr:g} now.", done=True)
+    notices.notify(f"The learning rate of the graph is {lr:g} now.", done=True)
 
 
 def _chart(points: list[dict[str, Any]]) -> go.Figure:

@@ -6,7 +6,7 @@ import streamlit as st
 
 from cortex.graph import Graph
 from cortex.recipes import RECIPES, apply_recipe, changes
-from ui import session
+from ui import notices, session
 from ui.plain import plain
 
 _CHOICE = "recipe.choice"
@@ -28,7 +28,7 @@ def recipe_panel(graph: Graph) -> None:
 
 def _apply(name: str) -> None:
     session.edit(lambda graph: apply_recipe(graph, name))
-    session.notify(f"The recipe {name} is in the graph; every setting can be changed further.", done=True)
+    notices.notify(f"The recipe {name} is in the graph; every setting can be changed further.", done=True)
 
 
 def _shown(value: object) -> str:

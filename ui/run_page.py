@@ -9,7 +9,7 @@ import streamlit as st
 
 from cortex import labels, units
 from cortex.runs import ACTIVE, Run, RunError, list_runs, summary_name
-from ui import page, reading, run_files, run_parts, run_tables, runs_view, session
+from ui import notices, page, reading, run_files, run_parts, run_tables, runs_view, session
 from ui.controls import AGAIN, controls
 from ui.plain import plain
 from ui.theme import theme
@@ -28,7 +28,7 @@ def show() -> None:
     asked = st.query_params.get("run") or st.session_state.get(session.RUN)
     run = runs.get(asked or "")
     page.begin(plain(summary_name(run)) if run else "Run")
-    session.show_notice()
+    notices.show()
     _travel(asked)
     if run is None:
         _no_run(asked)
@@ -160,7 +160,7 @@ def _build(run: Run) -> None:
     try:
         session.open_graph(run.graph())
     except RunError as error:
-        session.notify(str(error))
+        notices.notify(str(error))
         return
     _go("build", {"doc": st.session_state[session.DOCUMENT]})
 

@@ -9,7 +9,7 @@ import streamlit as st
 
 from cortex import deleting, labels, units
 from cortex.runs import ACTIVE, RESUMABLE, Run, RunError
-from ui import runs_view, session
+from ui import notices, runs_view, session
 from ui.plain import plain
 
 Row = dict[str, Any]
@@ -106,7 +106,7 @@ def _each(rows: Sequence[Row], do: Callable[[Run], object]) -> None:
             failed.append(f"{row['name']}: {_in_words(error)}")
     if failed:
         more = f" … and {len(failed) - 3} more" if len(failed) > 3 else ""
-        session.notify("; ".join(failed[:3]) + more)
+        notices.notify("; ".join(failed[:3]) + more)
 
 
 def _in_words(error: Exception) -> str:
@@ -136,7 +136,7 @@ def _restore(row: Row) -> None:
     try:
         session.open_graph(_run(row).graph())
     except _FAULTS as error:
-        session.notify(_in_words(error))
+        notices.notify(_in_words(error))
         return
     st.session_state[_GO] = "build"
 

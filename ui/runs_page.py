@@ -14,7 +14,7 @@ import streamlit as st
 
 from cortex import run_columns as columns
 from cortex.runs import ACTIVE
-from ui import page, runs_actions, runs_view, session
+from ui import notices, page, runs_actions, runs_view, session
 from ui.plain import plain
 from ui.runs_table import TICKED, first_look, table
 from ui.runs_view import View
@@ -28,7 +28,7 @@ _PART = "part"
 def show() -> None:
     """Draw the page."""
     page.begin("Runs")
-    session.show_notice()
+    notices.show()
     session.keep_in_url()
     runs_view.keep_ticks()
     st.session_state.pop(TICKED, None)

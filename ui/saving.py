@@ -8,7 +8,7 @@ from cortex import saves
 from cortex.builder import Plan
 from cortex.graph import Graph, to_json
 from cortex.picture import picture
-from ui import session
+from ui import notices, session
 
 # A picture that stands alone inherits no letters from a page.
 _FONT = "system-ui, Helvetica, Arial, sans-serif"
@@ -38,8 +38,8 @@ def _keep(graph: Graph, name: str, replace: bool) -> None:
     try:
         saves.keep(session.where().saves, name, graph, replace=replace)
     except saves.SaveError as error:
-        session.notify(str(error))
+        notices.notify(str(error))
     except OSError as error:  # a full disk
-        session.notify(f"The copy cannot be kept: {error.strerror}, in {session.where().saves}. Make room and try again.")
+        notices.notify(f"The copy cannot be kept: {error.strerror}, in {session.where().saves}. Make room and try again.")
     else:
-        session.notify(f"{name.strip()} is kept; the first page of Build lists it.", done=True)
+        notices.notify(f"{name.strip()} is kept; the first page of Build lists it.", done=True)

@@ -17,7 +17,7 @@ from cortex.graph import Graph, GraphError, Node, from_document, to_document
 from cortex.history import History
 from cortex.places import Places, places
 from cortex.rework import EditError
-from ui.plain import plain
+from ui import notices
 
 # What the session holds; all of it plain data that can be rebuilt.
 DOCUMENT = "document"  # id of the document being edited
@@ -28,8 +28,6 @@ SELECTED = "selected"  # id of the selected node, or None
 EDGE = "selected_edge"  # (source, target, port) of the selected edge, or None
 CANVAS = "canvas"  # what was last sent to and received from the canvas
 RUN = "run"  # folder name of the run that the Train page shows
-NOTICE = "notice"  # a line to show once, at the next script run, and whether it tells of something done
-SHOWN = "notice_shown"  # the line that was shown last, and when first
 PREPARING = "preparing"  # the data preparation that this session started: key of the data, process, log, or its error
 MEASURING = "measuring"  # of each prepared data set that is being measured: process and log
 TEXT = "data_text"  # the source that the Data page shows: kind and params; None while it is the graph's own
@@ -39,7 +37,6 @@ MADE = "form_made"  # of each field: how often its widget was made anew, and the
 WRITTEN = "written"  # the text that the Generate page wrote last
 PROOF = "proof"  # the last proof of the Export page: key of what was proved, its rows, its error
 RANGE = "range"  # the learning-rate test that this session started: file, process
-WATCH = "watch"  # set for one script run: go to the Train page
 ALIKE = "alike"  # a setting of a node is made in every node of its kind
 REPAIRS = "repairs"  # what would mend each fault of the graph as it is
 REPORT = "report"  # the report that this session has made last: key, path, time, or its error
@@ -48,8 +45,6 @@ ENTERED = "entered"  # the entry file has run in this session
 
 # For so long an event that the browser sent before it heard that a document was left can still name it, in seconds.
 _LATE = 10.0
-# A page can run again by itself as soon as it is drawn; a line is shown by the runs of so many seconds.
-_SHOWN_SECONDS = 4.0
 
 
 def where() -> Places:
@@ -74,9 +69,9 @@ def document_id() -> str | None:
             if _kept_again():
                 return document_id()
         except OSError as error:
-            notify(f"The file of this graph is gone, and it cannot be kept anew: {_cannot_write(error)}")
+            notices.notify(f"The file of this graph is gone, and it cannot be kept anew: {_cannot_write(error)}")
     elif asked:
-        notify("The graph that the address names is not there any more.")
+        notices.notify("The graph that the address names is not there any more.")
         st.query_params.pop("doc", None)
     return None
 
@@ -109,7 +104,7 @@ def open_graph(new: Graph) -> bool:
     try:
         name = documents.create(where().documents, new)
     except OSError as error:
-        notify(f"The graph cannot be opened: {_cannot_write(error)}")
+        notices.notify(f"The graph cannot be opened: {_cannot_write(error)}")
         return False
     open_document(name)
     return True
@@ -159,10 +154,10 @@ def _kept(write: Callable[[str], Graph]) -> Graph:
         except GraphError as error:
             return _rescued(name, error) or Graph()
     except EditError as error:
-        notify(str(error))
+        notices.notify(str(error))
         return graph() or Graph()
     except OSError as error:
-        notify(f"This change is not kept: {_cannot_write(error)} What was kept before is as it was.")
+        notices.notify(f"This change is not kept: {_cannot_write(error)} What was kept before is as it was.")
         return graph() or Graph()
     return _edited(after)
 
@@ -174,7 +169,7 @@ def _cannot_write(error: OSError) -> str:
 def _edited(after: Graph) -> Graph:
     st.session_state[GRAPH] = to_document(after)
     st.session_state.pop(STAMP, None)  # another tab may have written since, so it is read again
-    st.session_state.pop(SHOWN, None)  # what could not be done before is not what happened now
+    notices.over()  # what could not be done before is not what happened now
     if selected() and selected() not in after:
         select(None)
     return after
@@ -183,13 +178,13 @@ def _edited(after: Graph) -> Graph:
 def _kept_again() -> bool:
     """The document was deleted outside the app: this session's copy becomes a new one, so that nothing is lost."""
     if GRAPH not in st.session_state:
-        notify("This graph is not there any more.")
+        notices.notify("This graph is not there any more.")
         close()
         return False
     copy = from_document(st.session_state[GRAPH])
     st.session_state[DOCUMENT] = documents.create(where().documents, copy, like=st.session_state.get(DOCUMENT))
     st.session_state.pop(STAMP, None)
-    notify("The file of this graph was deleted outside the app; it goes on as a new document.")
+    notices.notify("The file of this graph was deleted outside the app; it goes on as a new document.")
     return True
 
 
@@ -201,10 +196,10 @@ def _rescued(name: str, error: ValueError) -> Graph | None:
         last = from_document(st.session_state[GRAPH])
     told = f"The file of this graph was damaged outside the app; it is left as it is. {error}"
     if last is None or not _opened_again(last, name):
-        notify(told)
+        notices.notify(told)
         close()
         return None
-    notify(f"{told} The graph goes on as a new document, as it was after its last edit.")
+    notices.notify(f"{told} The graph goes on as a new document, as it was after its last edit.")
     return last
 
 
@@ -248,25 +243,6 @@ def select(node_id: str | None, edge: tuple[str, str, str] | None = None) -> Non
 def canvas() -> dict[str, Any]:
     """What the canvas adapter remembers between script runs."""
     return st.session_state.setdefault(CANVAS, {})
-
-
-def notify(text: str, *, done: bool = False) -> None:
-    """Show a line at the next script run: that something was done, which passes, or what stands in the way, which stays."""
-    st.session_state[NOTICE] = (text, done)
-
-
-def show_notice() -> None:
-    """Show the line that the last run left: in passing where something was done, else long enough to be seen."""
-    text, done = st.session_state.pop(NOTICE, ("", False))
-    if done:
-        st.toast(plain(text), icon=":material/check:", duration="long")
-        return
-    if text:
-        st.session_state[SHOWN] = (text, time.time())
-    elif time.time() - st.session_state.get(SHOWN, ("", 0.0))[1] < _SHOWN_SECONDS:
-        text = st.session_state[SHOWN][0]
-    if text:
-        st.warning(plain(text), icon=":material/info:")
 
 
 def _leave() -> None:

@@ -10,7 +10,7 @@ from cortex.runs import RunError
 from cortex.sweep import Sweep, list_sweeps, name_of
 from cortex.sweep_deleting import archive, archived, delete_sweep, what_goes
 from cortex.trials import GOING
-from ui import session
+from ui import notices, session
 from ui.plain import plain
 
 ARCHIVED = "sweeps.archived"  # whether archived sweeps are listed
@@ -50,10 +50,10 @@ def _archive(sweep: Sweep, away: bool) -> None:
     try:
         archive(sweep, away)
     except _FAULTS as error:
-        session.notify(str(error))
+        notices.notify(str(error))
         return
     if away:
-        session.notify(f"{name_of(sweep)} is archived; “List archived too” shows it.", done=True)
+        notices.notify(f"{name_of(sweep)} is archived; “List archived too” shows it.", done=True)
         st.query_params.pop("sweep", None)
 
 
@@ -91,7 +91,7 @@ def _dialog() -> None:
         try:
             delete_sweep(sweep, with_runs=with_runs)
         except _FAULTS as error:
-            session.notify(str(error))
+            notices.notify(str(error))
         else:
             st.query_params.pop("sweep", None)
         st.session_state.pop(_DELETE, None)

@@ -13,7 +13,7 @@ from cortex.runs import RunError
 from cortex.sweep import OBJECTIVES, Sweep, list_sweeps, name_of
 from cortex.sweep_deleting import archived
 from cortex.trials import GOING, OVER, Trial, best_of, seconds_left, sweep_state, trials
-from ui import page, reading, session, sweep_away, sweep_charts
+from ui import notices, page, reading, session, sweep_away, sweep_charts
 from ui.plain import plain
 from ui.plot import show_chart
 from ui.sweep_tables import all_sweeps, trials_table
@@ -30,7 +30,7 @@ def show() -> None:
     page.begin("Sweeps")
     if run := st.session_state.pop(_GO, None):  # before anything that was clicked is drawn, and told of, again
         st.switch_page("pages/run.py", query_params={"run": run})
-    session.show_notice()
+    notices.show()
     session.keep_in_url()
     everything = {sweep.id: sweep for sweep in list_sweeps(session.where().runs)}
     sweeps = sweep_away.listed(everything, st.query_params.get("sweep"))
@@ -220,7 +220,7 @@ def _stop(sweep: Sweep) -> None:
     try:
         stop_sweep(sweep)
     except RunError as error:
-        session.notify(str(error))
+        notices.notify(str(error))
 
 
 def _resume(sweep: Sweep) -> None:
@@ -233,6 +233,6 @@ def _open(trial: Trial) -> None:
     try:
         session.open_graph(trial.run.graph())
     except RunError as error:
-        session.notify(str(error))
+        notices.notify(str(error))
         return
     st.session_state["sweep.built"] = True

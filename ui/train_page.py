@@ -16,7 +16,7 @@ from cortex.queue import slots
 from cortex.report import start_notes
 from cortex.runs import ACTIVE, RESUMABLE, Run, list_runs, summary_name
 from cortex.store import Prepared
-from ui import charts, page, reading, session, start
+from ui import charts, notices, page, reading, session, start
 from ui.controls import AGAIN, controls
 from ui.plain import plain
 from ui.plot import show_chart
@@ -35,7 +35,7 @@ def show() -> None:
     where = session.where()
     runs = {run.id: run for run in list_runs(where.runs)}
     page.begin("Train")
-    session.show_notice()
+    notices.show()
     shown = _chosen(runs)
     left, right = st.columns([3, 2])
     if runs:

@@ -17,7 +17,7 @@ from cortex.corpus import CorpusError
 from cortex.files import SUFFIXES, files_of, named
 from cortex.graph_source import EXAMPLES, placed
 from cortex.places import write_atomically
-from ui import session
+from ui import notices, session
 from ui.plain import plain
 
 KINDS = [suffix.removeprefix(".") for suffix in SUFFIXES]
@@ -125,7 +125,7 @@ def _all_kept(uploaded: Iterable[UploadedFile]) -> list[str]:
     try:
         return [str(keep_upload(each.name, each.getvalue(), folder)) for each in uploaded]
     except OSError as error:  # a full disk
-        session.notify(f"The upload cannot be kept: {error.strerror}, in {folder}")
+        notices.notify(f"The upload cannot be kept: {error.strerror}, in {folder}")
         return []
 
 

@@ -9,7 +9,7 @@ from cortex.graph import Graph, Node
 from cortex.params import complete
 from cortex.ports import free_port, ports_of
 from cortex.registry import KINDS
-from ui import forms, session
+from ui import forms, notices, session
 from ui.plain import plain
 
 
@@ -149,7 +149,7 @@ def _expand(node_id: str) -> None:
         try:
             return templates.ungroup(graph, node_id) if node_id in graph else graph
         except templates.TemplateError as error:
-            session.notify(str(error))
+            notices.notify(str(error))
             return graph
 
     session.edit(change)
@@ -159,4 +159,4 @@ def _keep(name: str) -> None:
     graph = session.graph()
     if graph is not None and name in graph.templates:
         path = templates.save(session.where().templates, graph.templates, name)
-        session.notify(f"Template {name} is kept as {path.name}; Add a node offers it in every graph.", done=True)
+        notices.notify(f"Template {name} is kept as {path.name}; Add a node offers it in every graph.", done=True)
