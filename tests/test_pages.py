@@ -39,7 +39,7 @@ def sound(test: AppTest) -> AppTest:
 
 def words(test: AppTest) -> str:
     """All that a page says."""
-    parts = [*test.markdown, *test.caption, *test.info, *test.warning, *test.error, *test.title, *test.subheader]
+    parts = [*test.markdown, *test.caption, *test.info, *test.warning, *test.error, *test.title, *test.subheader, *test.toast]
     shown = "\n".join([*(part.value for part in parts), *(metric.value for metric in test.metric)])
     return re.sub(r"\\(\W|_)", r"\1", shown)  # text of others is escaped, see ui/plain.py
 
