@@ -19,6 +19,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Error, FrameLocator, Locator, Page, expect, sync_playwright
+from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 from cortex.graph import Graph, from_json
 from cortex.places import Places, places
@@ -206,6 +207,17 @@ class Tab:
         self.page.get_by_role("button", name=f"Open {name}").click()
         expect(self.node("data")).to_be_visible()
         return self.settle()
+
+    def choose(self, box: Locator, option: Locator) -> Tab:
+        """Open a list and click an option. A list closes when the page scrolls or grows under it, as a click can make it do."""
+        box.scroll_into_view_if_needed()
+        for _ in range(10):
+            if not option.is_visible():
+                box.click()
+            with contextlib.suppress(PlaywrightTimeout):
+                option.click(timeout=5000)
+                return self
+        raise AssertionError(f"{option} cannot be chosen")
 
     def button(self, name: str) -> Locator:
         return self.page.get_by_role("button", name=name)

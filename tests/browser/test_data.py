@@ -14,8 +14,7 @@ LINES = [f"the {colour} cat {verb} on the a .\n" for colour in ("red", "blue") f
 def test_two_uploaded_texts_are_split_by_file_measured_and_built_upon(tab: Tab) -> None:
     tab.open("/data")
     tab.settle()
-    tab.page.get_by_role("combobox").first.click()
-    tab.page.get_by_role("option", name="CustomData").click()
+    tab.choose(tab.page.get_by_role("combobox").first, tab.page.get_by_role("option", name="CustomData"))
     expect(tab.page.get_by_text("Choose one or several texts of your own")).to_be_visible()
     files = [("cats.txt", "".join(LINES) * 120), ("held <out>.txt", "the red zebra sat on the a .\n" * 40)]
     tab.page.locator('[data-testid="stSidebar"] input[type="file"]').first.set_input_files(
@@ -26,23 +25,11 @@ def test_two_uploaded_texts_are_split_by_file_measured_and_built_upon(tab: Tab) 
 
     # By file: the second one validates, and its zebra has no token.
     tab.settle()
-    tab.page.get_by_role("combobox", name="split").click()
-    tab.page.get_by_role("option", name="files").click()
+    tab.choose(tab.page.get_by_role("combobox", name="split"), tab.page.get_by_role("option", name="files"))
     expect(tab.page.get_by_role("combobox", name="Validates")).to_be_visible()
     expect(tab.page.get_by_text("Choose at the left which of the files validates")).to_be_visible()
     tab.settle()
-    validates = tab.page.get_by_role("combobox", name="Validates")
-    validates.scroll_into_view_if_needed()
-    held_out = tab.page.get_by_role("option", name="held--out-.txt")
-
-    def opened() -> bool:  # a list closes when the page is scrolled, and a click can do both at once
-        if not held_out.is_visible():
-            validates.click()
-            tab.page.wait_for_timeout(300)
-        return held_out.is_visible()
-
-    tab.until(opened)
-    held_out.click()
+    tab.choose(tab.page.get_by_role("combobox", name="Validates"), tab.page.get_by_role("option", name="held--out-.txt"))
     expect(tab.page.get_by_text("11.1%")).to_be_visible()  # one of eight words and a line's end
     expect(tab.page.get_by_text("Measuring the text")).to_be_hidden()
     tab.settle()

@@ -28,9 +28,7 @@ def port(tab: Tab, label: str) -> Locator:
 
 
 def choose(tab: Tab, label: str, option: str) -> None:
-    port(tab, label).click()
-    tab.page.get_by_role("option", name=option, exact=True).click()
-    tab.settle(1)
+    tab.choose(port(tab, label), tab.page.get_by_role("option", name=option, exact=True)).settle(1)
 
 
 def test_a_residual_connection_is_drawn_by_hand_and_its_ports_are_chosen(tab: Tab) -> None:
@@ -56,9 +54,7 @@ def test_blocks_become_one_card_that_is_repeated_and_put_back(tab: Tab) -> None:
     tab.button("Group").first.click()
     box = tab.page.get_by_role("combobox", name="Nodes")
     for name in ("block_1", "block_2", "block_3"):
-        box.click()
-        tab.page.get_by_role("option", name=name, exact=True).click()
-        tab.settle(0.5)
+        tab.choose(box, tab.page.get_by_role("option", name=name, exact=True)).settle()
     tab.page.keyboard.press("Escape")
     tab.button("Group as template").click()
     tab.until(lambda: "block" in tab.ids() and "block_2" not in tab.ids()).settle()

@@ -27,8 +27,8 @@ def test_a_sweep_is_begun_stopped_resumed_and_built_upon(tab: Tab) -> None:
     tab.open(f"/train?doc={documents.create(where.documents, graph)}").settle()
     page = tab.page
     page.get_by_text("Sweep: train tiny with other settings").click()
-    page.get_by_role("combobox", name="Settings to vary").click()
-    page.get_by_role("option", name=re.compile(r"^training\.lr ")).click()
+    settings = page.get_by_role("combobox", name="Settings to vary")
+    tab.choose(settings, page.get_by_role("option", name=re.compile(r"^training\.lr ")))
     page.keyboard.press("Escape")
     tab.settle()
     tab.fill("training.lr", "0.001,0.003")
